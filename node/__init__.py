@@ -1,0 +1,1 @@
+"""The built-in node: a real single-node Kubernetes from package registries alone."""

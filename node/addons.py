@@ -1,0 +1,104 @@
+"""What a cluster has before the stack comes: DNS, a storage class, Argo Workflows."""
+
+import string
+import subprocess
+import time
+from pathlib import Path
+
+from node import network, worker
+from node.binaries import family, module_folder, program
+from node.locations import kubeconfig, state_folder
+
+_ADDONS = Path(__file__).resolve().parent / "addons"
+_ARGO = "github.com/argoproj/argo-workflows/v3"
+READY_SECONDS = 180
+
+
+class AddonError(Exception):
+    """An addon was not applied or does not get ready; the message has kubectl's words."""
+
+
+def kubectl(*arguments: str, given: str | None = None) -> str:
+    """Run kubectl against the node; AddonError with its output if it fails."""
+    done = subprocess.run(
+        [str(program("kubectl")), f"--kubeconfig={kubeconfig()}", *arguments],
+        input=given,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise AddonError(f"`kubectl {' '.join(arguments)}` failed:\n{done.stdout}")
+    return done.stdout
+
+
+def crd_folder(size: str) -> Path:
+    """Argo's CRDs: "minimal", as installs use them, or "full", with schemas to check against."""
+    return module_folder(family("argo-workflows"), _ARGO) / "manifests" / "base" / "crds" / size
+
+
+def apply() -> None:
+    """Apply every addon and wait until all run; raises AddonError."""
+    values = {
+        "DNS_ADDRESS": network.DNS_ADDRESS,
+        "VOLUMES": str(state_folder() / "volumes"),
+        "SANDBOX_IMAGE": worker.SANDBOX_IMAGE,
+    }
+    server_side = ("apply", "--server-side", "--force-conflicts", "-f")
+    # Before the controller: it ends itself where its kinds are missing.
+    for definition in sorted(crd_folder("minimal").glob("argoproj.io_*.yaml")):
+        kubectl(*server_side, str(definition))
+    for manifest in sorted(_ADDONS.glob("*.yaml")):
+        text = string.Template(manifest.read_text()).substitute(values)
+        kubectl(*server_side, "-", given=text)
+    for namespace, deployment in (
+        ("kube-system", "coredns"),
+        ("local-path-storage", "local-path-provisioner"),
+        ("argo", "workflow-controller"),
+    ):
+        kubectl(
+            *("-n", namespace, "rollout", "status", f"deployment/{deployment}"),
+            f"--timeout={READY_SECONDS}s",
+        )
+
+
+def wait_for_node() -> None:
+    """Wait until the node is Ready and a default service account lets pods start."""
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=5s")
+            kubectl("get", "serviceaccount", "default")
+        except AddonError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+        else:
+            return
+
+
+def probe() -> None:
+    """Wait until pods really start: for half a minute after its start the kubelet may refuse them.
+
+    It says 'services have not yet been read at least once' then, and gives a pod up for good if
+    that pod is never restarted.
+    """
+    name = "startup-probe"
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        kubectl("delete", "pod", name, "--ignore-not-found", "--wait=true")
+        kubectl(
+            *("run", name, "--restart=Never", f"--image={worker.SANDBOX_IMAGE}"),
+            *("--image-pull-policy=Never", "--command", "--", "/bin/sh", "-c", "exit 0"),
+        )
+        try:
+            kubectl(
+                *("wait", "pod", name, "--for=jsonpath={.status.phase}=Succeeded"), "--timeout=20s"
+            )
+        except AddonError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            kubectl("delete", "pod", name, "--wait=false")
+            return

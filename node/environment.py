@@ -1,0 +1,61 @@
+"""The environment in which pulumi, kubectl and argo work on the built-in node."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from node.binaries import family, folder_of, module_folder
+from node.locations import kubeconfig, state_folder
+from node.plugin.launcher import official_plugin_installed, write_launcher
+
+_ENGINE = "github.com/pulumi/pulumi/sdk/v3"
+
+
+def programs_folder() -> Path:
+    """The folder of links to the programs that a person calls."""
+    return state_folder() / "bin"
+
+
+def write_programs() -> None:
+    """Link kubectl, argo and pulumi into the programs folder, the stand-in plugin where needed."""
+    folder = programs_folder()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    wanted = {
+        "kubernetes": ("kubectl",),
+        "argo-workflows": ("argo",),
+        "pulumi": ("pulumi",),
+        "pulumi-python": ("pulumi-language-python",),
+    }
+    for name, programs in wanted.items():
+        for program in programs:
+            (folder / program).symlink_to(folder_of(family(name)) / program)
+    # The language host starts this script, which belongs to the engine's own version.
+    executor = Path("python") / "cmd" / "pulumi-language-python-exec"
+    target = folder / executor.name
+    shutil.copyfile(module_folder(family("pulumi"), _ENGINE) / executor, target)
+    target.chmod(0o755)
+    if not official_plugin_installed():
+        write_launcher(folder)
+
+
+def variables() -> dict[str, str]:
+    """What has to be set, and nothing else.
+
+    The dev stack holds no secret, so its passphrase is empty and its state lies with the node.
+    """
+    state = state_folder() / "pulumi"
+    state.mkdir(parents=True, exist_ok=True)
+    # As called, not resolved: a virtual environment's python is a link to the system's.
+    interpreter = Path(sys.executable).parent
+    path = [str(interpreter), str(programs_folder()), os.environ.get("PATH", "")]
+    return {
+        "PATH": os.pathsep.join(path),
+        "KUBECONFIG": str(kubeconfig()),
+        "PULUMI_BACKEND_URL": f"file://{state}",
+        "PULUMI_CONFIG_PASSPHRASE": os.environ.get("PULUMI_CONFIG_PASSPHRASE", ""),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_PYTHON_CMD": sys.executable,
+    }

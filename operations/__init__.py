@@ -1,0 +1,1 @@
+"""What an operator calls: the first task, the checks of a cluster, the choice of a cluster."""

@@ -1,0 +1,93 @@
+"""Runs a command against one named cluster of the user's, or a kind cluster made for the purpose.
+
+Never the kubeconfig's current context: what is used is a copy that holds the named one alone.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+KIND_CLUSTER = "coderun"
+ARGO_VERSION = "v3.7.17"
+ARGO_MANIFEST = f"https://github.com/argoproj/argo-workflows/releases/download/{ARGO_VERSION}/install.yaml"
+IMAGES = {"coderun.local/workspace:dev": "images/workspace", "coderun.local/fixtures:dev": "images/fixtures"}
+"""Image -> the folder of its Containerfile; kind cannot pull what no registry has."""
+
+_COPIES = Path("build") / "kubeconfigs"
+
+
+class ClusterError(Exception):
+    """The cluster cannot be used as asked; the message has the remedy."""
+
+
+def _call(*command: str) -> str:
+    if shutil.which(command[0]) is None:
+        raise ClusterError(f"`{command[0]}` is not on PATH. Remedy: install it; docs/setup.md says which versions.")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ClusterError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def kubeconfig_of(context: str) -> Path:
+    """Write a kubeconfig with that one context as the current one, and return its path.
+
+    Raises ClusterError if there is no such context.
+    """
+    if not context:
+        raise ClusterError("no context was named. Remedy: `make … CLUSTER=current CONTEXT=name`; `kubectl config get-contexts` lists the names.")
+    text = _call("kubectl", "config", "view", "--minify", "--flatten", f"--context={context}")
+    _COPIES.mkdir(parents=True, exist_ok=True)
+    target = _COPIES / f"{context.replace('/', '_')}.yaml"
+    target.touch(mode=0o600)
+    target.write_text(text)
+    _call("kubectl", "config", f"--kubeconfig={target}", "use-context", context)
+    return target.resolve()
+
+
+def prepare_kind() -> None:
+    """Make the kind cluster with Argo Workflows and this project's images; nothing that is there."""
+    if KIND_CLUSTER not in _call("kind", "get", "clusters").split():
+        _call("kind", "create", "cluster", "--name", KIND_CLUSTER)
+    for image, folder in IMAGES.items():
+        _call("docker", "build", "--quiet", "--tag", image, "--file", f"{folder}/Containerfile", ".")
+        _call("kind", "load", "docker-image", image, "--name", KIND_CLUSTER)
+    kubectl = ("kubectl", f"--context=kind-{KIND_CLUSTER}")
+    if "argo" not in _call(*kubectl, "get", "namespaces", "--output=jsonpath={.items[*].metadata.name}").split():
+        _call(*kubectl, "create", "namespace", "argo")
+    _call(*kubectl, "apply", "--server-side", "--namespace=argo", f"--filename={ARGO_MANIFEST}")
+    _call(*kubectl, "--namespace=argo", "rollout", "status", "deployment/workflow-controller", "--timeout=300s")
+
+
+def main() -> int:
+    """Parse the command line; prepare the cluster, or become the command that is to run against it."""
+    parser = argparse.ArgumentParser(prog="python -m operations.cluster", description=__doc__)
+    parser.add_argument("--cluster", required=True, choices=("kind", "current"))
+    parser.add_argument("--context", default="", metavar="NAME", help="a context of your kubeconfig, for --cluster current")
+    parser.add_argument("--prepare", action="store_true", help="make what the cluster lacks and stop")
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
+    options = parser.parse_args()
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    try:
+        if options.cluster == "kind" and options.prepare:
+            prepare_kind()
+        context = f"kind-{KIND_CLUSTER}" if options.cluster == "kind" else options.context
+        copy = kubeconfig_of(context)
+        if options.prepare:
+            _call("pulumi", "version")
+            return 0
+        variables = {**os.environ, "KUBECONFIG": str(copy), "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"}
+        program = shutil.which(command[0], path=variables["PATH"])
+        if program is None:
+            raise ClusterError(f"no program `{command[0]}` on PATH. Remedy: install it; docs/setup.md says which versions.")
+    except ClusterError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    os.execve(program, command, variables)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
