@@ -1,0 +1,134 @@
+# shellcheck shell=sh
+# The base of a repository on a claim: its paths, its two locks, a git that trusts nothing found there,
+# and the removal of one task's traces. Needs task-messages.sh.
+# Input: BASE_ROOT TREES_ROOT WORKFLOW_UID LOCK_TIMEOUT_SECONDS; optional LOCK_POLL_SECONDS.
+#
+# Layout below BASE_ROOT:
+#   .tasks/TASKID           who owns the task id: "UID<TAB>owner<TAB>repo"; made first, removed last
+#   OWNER/REPO.git          the bare base; its worktrees/ holds git's admin folders
+#   OWNER/REPO.staging      a clone under way (only by the holder of REPO.fetch.lock)
+#   OWNER/REPO.lock         held for moments: admin folders and refs change only under it
+#   OWNER/REPO.fetch.lock   held while the server is asked for objects
+# Two locks, so that a server that stalls keeps nobody waiting who has all the objects already.
+# Who needs both (maintenance) takes the fetch lock first.
+
+# use_repository OWNER REPO TASKID: sets the paths that the functions below work on.
+# shellcheck disable=SC2034 # used by the files that follow this one
+use_repository() {
+    BASE=$BASE_ROOT/$1/$2.git
+    STAGING=$BASE_ROOT/$1/$2.staging
+    BASE_LOCK=$BASE_ROOT/$1/$2.lock
+    FETCH_LOCK=$BASE_ROOT/$1/$2.fetch.lock
+    TREE=$TREES_ROOT/$3
+    TASK_REF=refs/coderun/$3
+    RECORD=$BASE_ROOT/.tasks/$3
+}
+
+# take_lock FD FILE: waits for at most LOCK_TIMEOUT_SECONDS. Returns 1 when the time is over, 2 when FILE can't be opened.
+# BusyBox's flock has no -w, so this asks again and again.
+take_lock() {
+    { mkdir -p "${2%/*}" && (: >>"$2"); } 2>"$SCRATCH/lock-error" || return 2
+    eval "exec $1>>\"\$2\""
+    take_lock_until=$(($(now) + LOCK_TIMEOUT_SECONDS))
+    until flock -n "$1"; do
+        if is_past "$take_lock_until"; then
+            eval "exec $1>&-"
+            return 1
+        fi
+        sleep "${LOCK_POLL_SECONDS:-0.2}"
+    done
+}
+
+# drop_lock FD: unlocks, also for children that still hold the descriptor.
+drop_lock() {
+    flock -u "$1"
+    eval "exec $1>&-"
+}
+
+# lock_base: the short lock, or the end of the step.
+lock_base() {
+    lock_base_code=0
+    take_lock 9 "$BASE_LOCK" || lock_base_code=$?
+    case $lock_base_code in
+        0) ;;
+        1) fail "lock of the base $(quoted "$BASE"): another task has held it for more than $LOCK_TIMEOUT_SECONDS s. Remedy: look for a pod that hangs on the claim, or raise git.lockTimeoutSeconds." ;;
+        *) fail_storage "lock of the base $(quoted "$BASE")" "$SCRATCH/lock-error" ;;
+    esac
+}
+
+unlock_base() {
+    drop_lock 9
+}
+
+# fail_storage WHAT FILE: FILE holds what a program said about a claim that can't be written.
+fail_storage() {
+    fail_storage_said=$(tail -n 3 "$2")
+    case $fail_storage_said in
+        *'No space left'* | *'Disk quota exceeded'*)
+            fail "$1: the claim is full ($(clean "$fail_storage_said" 200)). Remedy: enlarge storage.shared.size (own claims: storage.own.size), or remove trees that are no longer needed." ;;
+        *)
+            fail "$1: the claim can't be written ($(clean "$fail_storage_said" 200)). Remedy: check its mount and that podSecurity.uid may write there." ;;
+    esac
+}
+
+# set_git NAME VALUE: configuration of the highest rank, in the environment, so nothing is written anywhere.
+set_git() {
+    export "GIT_CONFIG_KEY_$GIT_CONFIG_COUNT=$1" "GIT_CONFIG_VALUE_$GIT_CONFIG_COUNT=$2"
+    GIT_CONFIG_COUNT=$((GIT_CONFIG_COUNT + 1))
+}
+
+# git_environment: agents can write a base's config and hooks; nothing of them may run in the pods of the steps.
+git_environment() {
+    unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_CONFIG_PARAMETERS
+    GIT_CONFIG_NOSYSTEM=1
+    GIT_CONFIG_GLOBAL=/dev/null
+    GIT_TERMINAL_PROMPT=0
+    # Set and empty: no program is asked for a password, not even core.askPass of a base.
+    GIT_ASKPASS=
+    GIT_CONFIG_COUNT=0
+    export GIT_CONFIG_NOSYSTEM GIT_CONFIG_GLOBAL GIT_TERMINAL_PROMPT GIT_ASKPASS GIT_CONFIG_COUNT
+    set_git core.hooksPath /dev/null
+    set_git core.fsmonitor false
+    set_git core.alternateRefsCommand true
+    set_git gc.auto 0
+    set_git maintenance.auto false
+    set_git advice.detachedHead false
+}
+
+# first_line FILE: empty for anything that isn't a plain file (a planted pipe would block for ever).
+first_line() {
+    first_line_text=
+    if [ -f "$1" ]; then
+        read -r first_line_text <"$1" || true
+    fi
+    printf '%s' "$first_line_text"
+}
+
+# remove_tree: deletes by path; git is never run in a tree that an agent has had.
+remove_tree() {
+    if rm -rf -- "$TREE" 2>/dev/null; then
+        return 0
+    fi
+    # -exec … \; and not +: a folder must be opened up before find goes down into it.
+    find "$TREE" -type d ! -perm -700 -exec chmod u+rwx {} \; 2>/dev/null || true
+    rm -rf -- "$TREE" 2>"$SCRATCH/rm-error" || fail_storage "removal of the tree $(quoted "$TREE")" "$SCRATCH/rm-error"
+}
+
+# remove_admin_folders: under the base's lock. Ours are those that point to our tree, which only the owner of the
+# task's record can have made, or that carry our UID (an add that was cut short has no gitdir yet).
+remove_admin_folders() {
+    if [ ! -d "$BASE/worktrees" ] || [ -h "$BASE/worktrees" ]; then
+        return 0
+    fi
+    for admin_folder in "$BASE"/worktrees/*; do
+        if [ ! -d "$admin_folder" ] || [ -h "$admin_folder" ]; then
+            continue
+        fi
+        if [ "$(first_line "$admin_folder/gitdir")" = "$TREE/.git" ] ||
+            [ "$(first_line "$admin_folder/locked")" = "$WORKFLOW_UID" ]; then
+            chmod -R u+rwX "$admin_folder" 2>/dev/null || true
+            rm -rf -- "$admin_folder" 2>"$SCRATCH/rm-error" ||
+                fail_storage "removal of the admin folder $(quoted "$admin_folder")" "$SCRATCH/rm-error"
+        fi
+    done
+}

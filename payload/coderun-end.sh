@@ -1,0 +1,92 @@
+# shellcheck shell=sh
+# Asking the API server, and ending a CodeRun together with its pods. Needs task-messages.sh.
+# Input: NAMESPACE CODERUN_RESOURCE POD_LABEL; optional POLL_SECONDS.
+# An error of the API server never counts as "gone": reads are repeated until they succeed or the time is over.
+
+kube() {
+    kubectl --namespace "$NAMESPACE" --request-timeout=20s "$@"
+}
+
+poll_pause() {
+    sleep "${POLL_SECONDS:-1}"
+}
+
+# ask UNTIL ARGUMENTS…: `kubectl get ARGUMENTS…`; the answer is left in $answer.
+ask() {
+    ask_until=$1
+    shift
+    until answer=$(kube get "$@" 2>"$SCRATCH/kubectl-error" </dev/null); do
+        give_up_or_pause "$ask_until" "kubectl get $*"
+    done
+}
+
+# give_up_or_pause UNTIL WHAT: after a failed kubectl; ends the step if asking again is of no use.
+give_up_or_pause() {
+    give_up_said=$(tail -n 2 "$SCRATCH/kubectl-error")
+    case $give_up_said in
+        *orbidden* | *'have a resource type'*)
+            fail "Kubernetes: $(clean "$2" 120) failed: $(clean "$give_up_said" 300). Remedy: check that the stack's Role and CRDs are there (pulumi up)." ;;
+    esac
+    if is_past "$1"; then
+        fail "Kubernetes: $(clean "$2" 120) still failed at the deadline: $(clean "$give_up_said" 300). Remedy: check the API server, then submit again."
+    fi
+    poll_pause
+}
+
+# living_pods UNTIL SELECTOR: names of pods that haven't ended, in $answer.
+living_pods() {
+    ask "$1" pods --selector "$2" --field-selector 'status.phase!=Succeeded,status.phase!=Failed' \
+        -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}'
+}
+
+# remove_object UNTIL ARGUMENTS…: asks for a deletion and doesn't wait for it.
+remove_object() {
+    remove_until=$1
+    shift
+    until kube delete "$@" --ignore-not-found --wait=false >/dev/null 2>"$SCRATCH/kubectl-error" </dev/null; do
+        give_up_or_pause "$remove_until" "kubectl delete $*"
+    done
+}
+
+# end_pods UNTIL NAME…: deletes pods and waits until each has ended or is gone.
+end_pods() {
+    end_pods_until=$1
+    shift
+    for pod in "$@"; do
+        say "ending pod $pod"
+        remove_object "$end_pods_until" pod "$pod"
+    done
+    for pod in "$@"; do
+        while :; do
+            ask "$end_pods_until" pod "$pod" --ignore-not-found -o 'jsonpath={.status.phase}'
+            case $answer in
+                '' | Succeeded | Failed) break ;;
+            esac
+            if is_past "$end_pods_until"; then
+                fail "pod $pod has not ended in time. Remedy: check its node (kubectl -n $NAMESPACE describe pod $pod); no other agent starts on this key while it may still write."
+            fi
+            poll_pause
+        done
+    done
+}
+
+# end_coderun UNTIL NAME: deletes the CodeRun and waits until it and all its pods are gone or ended.
+end_coderun() {
+    say "ending CodeRun $2"
+    remove_object "$1" "$CODERUN_RESOURCE" "$2" --cascade=foreground
+    while :; do
+        ask "$1" "$CODERUN_RESOURCE" "$2" --ignore-not-found -o 'jsonpath={.metadata.name}'
+        end_coderun_left=$answer
+        living_pods "$1" "$POD_LABEL=$2"
+        if [ -z "$end_coderun_left" ]; then
+            # Its controller may be down: what it left is ended here.
+            # shellcheck disable=SC2086 # pod names, one a word
+            end_pods "$1" $answer
+            return 0
+        fi
+        if is_past "$1"; then
+            fail "CodeRun $2 is still there after its deletion was asked for (living pods: $(clean "${answer:-none}" 200)). Remedy: check that its controller runs (kubectl -n $NAMESPACE get $CODERUN_RESOURCE $2 -o yaml)."
+        fi
+        poll_pause
+    done
+}

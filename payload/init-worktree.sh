@@ -1,0 +1,278 @@
+# shellcheck shell=sh
+# init-worktree: gives the task its tree, at exactly the commit that the ref names now. Needs task-messages.sh, base-lock.sh, coderun-end.sh
+# and fence.sh. May be started again for the same run (its pod was lost): it then begins afresh.
+# Input: NAMESPACE KEY OWNER REPO REF TASK_ID GIT_SERVER WORKFLOW_NAME WORKFLOW_UID BASE_ROOT TREES_ROOT WORKSPACE_PATH_FILE COMMIT_FILE
+#        LOCK_TIMEOUT_SECONDS LOW_SPEED_SECONDS FENCE_TIMEOUT_SECONDS CODERUN_RESOURCE POD_LABEL;
+#        optional SEED_ROOT (own claim: another base folder to copy from), CREDENTIALS_DIR (files username, password).
+
+# private_git …: git with a repository of this pod's own whose objects are the base's. The base's config, hooks and attributes,
+# which agents can write, have no say in what asks the server (with our password) and in what writes the tree.
+private_git() {
+    GIT_OBJECT_DIRECTORY=$BASE/objects git --git-dir="$SCRATCH/git" "$@"
+}
+
+# prepare_private_git: its refs are a copy of the base's, so that a fetch tells the server what is there already.
+prepare_private_git() {
+    rm -rf "$SCRATCH/git"
+    mkdir -p "$SCRATCH/git/refs" "$SCRATCH/git/objects"
+    printf 'ref: refs/heads/none\n' >"$SCRATCH/git/HEAD"
+    printf '[core]\n\trepositoryformatversion = 0\n\tbare = false\n' >"$SCRATCH/git/config"
+    git --git-dir="$BASE" for-each-ref --format='%(objectname) %(refname)' >"$SCRATCH/git/packed-refs" 2>"$SCRATCH/git-error" ||
+        fail "base $(quoted "$BASE"): its refs can't be read: $(clean "$(tail -n 2 "$SCRATCH/git-error")" 200). Remedy: repair or remove it when no run uses it; the next run clones it anew."
+}
+
+has_commit() {
+    [ -d "$BASE" ] && GIT_OBJECT_DIRECTORY=$BASE/objects git --git-dir="$BASE" cat-file -e "$1^{commit}" 2>/dev/null
+}
+
+# network_environment: how the server is asked. The helper is bound to the server's own address, and it reads the password from
+# a file: nothing of it is on a command line, in a URL or in a configuration file.
+network_environment() {
+    set_git http.lowSpeedLimit 1
+    set_git http.lowSpeedTime "$LOW_SPEED_SECONDS"
+    set_git protocol.allow never
+    set_git protocol.http.allow always
+    set_git protocol.https.allow always
+    # Packs only: loose objects are written one by one, and a fetch that is cut short would leave a commit without its files.
+    set_git fetch.unpackLimit 1
+    set_git credential.helper ''
+    if [ -n "${CREDENTIALS_DIR:-}" ] && [ -f "$CREDENTIALS_DIR/password" ]; then
+        export CREDENTIALS_DIR
+        # shellcheck disable=SC2016 # the helper's shell expands this, not ours
+        set_git "credential.$GIT_SERVER.helper" '!answer() {
+            [ "$1" = get ] || return 0
+            name=x-access-token
+            if [ -s "$CREDENTIALS_DIR/username" ]; then name=$(cat "$CREDENTIALS_DIR/username"); fi
+            printf "username=%s\npassword=%s\n" "$name" "$(cat "$CREDENTIALS_DIR/password")"
+        }; answer'
+    fi
+}
+
+# explain_git_failure FILE: ends the step with what git's words in FILE mean for the one who submitted the run.
+explain_git_failure() {
+    explain_said=$(tr '\r' '\n' <"$1" | grep -v -e '^remote: [A-Z][a-z]* objects' -e '^Receiving objects' -e '^Resolving deltas' -e '^Cloning into' | tail -n 6)
+    explain_last=$(clean "$explain_said" 300)
+    explain_name=$(quoted "$OWNER/$REPO")
+    case $explain_said in
+        *'No space left'* | *'Disk quota exceeded'*)
+            fail_storage "base of $explain_name" "$1" ;;
+        *'Operation too slow'* | *'timed out'* | *'Timeout was reached'* | *'stalled'*)
+            fail "git server $(quoted "$GIT_SERVER") stalled on $explain_name: nothing came for $LOW_SPEED_SECONDS s ($explain_last). Remedy: check the server and submit again; git.lowSpeedSeconds is the patience." ;;
+        *'not our ref'* | *'unadvertised object'* | *"couldn't find remote ref"*)
+            refuse ref "commit $(quoted "$REF") is no longer on the server, or never was, in $explain_name" "give a branch, a tag, a pull request or a commit that the server has" ;;
+        *'could not read Username'* | *'Authentication failed'* | *' 401'* | *' 403'*)
+            refuse repo "$(quoted "$GIT_SERVER") refused access to $explain_name ($explain_last)" "check the spelling, that credentials for owner $(quoted "$OWNER") and the run's github-app are configured (coderun-workspaces:credentials), and that their token may read this repository" ;;
+        *'not found'* | *' 404'*)
+            refuse repo "$explain_name is not found on $(quoted "$GIT_SERVER") ($explain_last)" "check owner and repo, and that the credentials of github-app may read it" ;;
+        *'Could not resolve host'* | *'Failed to connect'* | *"Couldn't connect"* | *'Connection refused'* | *'Connection reset'* | *'unable to access'* | *'early EOF'* | *'unexpected disconnect'*)
+            fail "git server $(quoted "$GIT_SERVER") can't be reached for $explain_name: $explain_last. Remedy: check git.server and the network of the namespace, then submit again." ;;
+    esac
+    fail "git failed on $explain_name: $explain_last. Remedy: see the step's log; if the base is broken, remove it when no run uses it and submit again."
+}
+
+# find_commit: what REF is on the server at this moment, in $COMMIT. The lock-free answer to "which commit": one small request.
+find_commit() {
+    if is_commit_id "$REF"; then
+        COMMIT=$REF
+        return 0
+    fi
+    # The overall limit covers what the low-speed limit doesn't: a connection that is never made.
+    if ! timeout "$((LOW_SPEED_SECONDS * 2))" git --git-dir="$SCRATCH/none" ls-remote "$URL" "$REF" "$REF^{}" >"$SCRATCH/refs" 2>"$SCRATCH/git-error"; then
+        [ -s "$SCRATCH/git-error" ] || echo 'ls-remote timed out' >"$SCRATCH/git-error"
+        explain_git_failure "$SCRATCH/git-error"
+    fi
+    # ls-remote matches the ends of names: only the very name counts. The peeled entry of a tag is its commit.
+    COMMIT=$(WANTED=$REF awk '
+        $2 == ENVIRON["WANTED"] { plain = $1 }
+        $2 == ENVIRON["WANTED"] "^{}" { peeled = $1 }
+        END { print (peeled != "" ? peeled : plain) }' "$SCRATCH/refs")
+    is_commit_id "$COMMIT" ||
+        refuse ref "$(quoted "$REF") does not exist in $(quoted "$OWNER/$REPO") on $(quoted "$GIT_SERVER")" "give a branch, tag, pull request (refs/pull/N/head) or commit that is there"
+}
+
+lock_fetches() {
+    lock_fetches_code=0
+    take_lock 8 "$FETCH_LOCK" || lock_fetches_code=$?
+    case $lock_fetches_code in
+        0) ;;
+        1) fail "lock of fetches for $(quoted "$OWNER/$REPO"): another task has been downloading for more than $LOCK_TIMEOUT_SECONDS s. Remedy: check the git server (it may stall), or raise git.lockTimeoutSeconds." ;;
+        *) fail_storage "lock of the base of $(quoted "$OWNER/$REPO")" "$SCRATCH/lock-error" ;;
+    esac
+}
+
+unlock_fetches() {
+    drop_lock 8
+}
+
+# copy_seed: the base from another base folder, sharing nothing with it. Refs are read before objects are copied, and a base only
+# gains objects, so every ref is complete. Returns 1 if there is nothing fit to copy.
+copy_seed() {
+    seed=${SEED_ROOT:-}/$OWNER/$REPO.git
+    if [ -z "${SEED_ROOT:-}" ] || [ ! -d "$seed/objects" ] || [ -e "$seed/objects/info/alternates" ]; then
+        return 1
+    fi
+    git init --quiet --bare --template= "$STAGING" 2>"$SCRATCH/git-error" &&
+        git --git-dir="$seed" for-each-ref --format='create %(refname) %(objectname)' refs/heads refs/tags >"$SCRATCH/seed-refs" 2>"$SCRATCH/git-error" &&
+        seed_head=$(git --git-dir="$seed" symbolic-ref HEAD 2>"$SCRATCH/git-error") &&
+        cp -R "$seed/objects/." "$STAGING/objects/" 2>"$SCRATCH/git-error" &&
+        find "$STAGING/objects" -name 'tmp_*' -exec rm -rf {} + 2>"$SCRATCH/git-error" &&
+        git --git-dir="$STAGING" update-ref --stdin <"$SCRATCH/seed-refs" 2>"$SCRATCH/git-error" &&
+        git --git-dir="$STAGING" symbolic-ref HEAD "$seed_head" 2>"$SCRATCH/git-error" &&
+        git --git-dir="$STAGING" pack-refs --all 2>"$SCRATCH/git-error"
+}
+
+# make_base: under the lock of fetches. Nobody sees a base before it is whole: it is renamed into place.
+make_base() {
+    rm -rf -- "$STAGING"
+    if copy_seed; then
+        say "base: copied from the shared claim"
+    else
+        rm -rf -- "$STAGING"
+        git clone --bare --progress --template= "$URL" "$STAGING" 2>"$SCRATCH/git-error" || {
+            rm -rf -- "$STAGING"
+            explain_git_failure "$SCRATCH/git-error"
+        }
+        say "base: cloned from the server"
+    fi
+    {
+        git --git-dir="$STAGING" config remote.origin.url "$URL" &&
+            git --git-dir="$STAGING" config gc.auto 0 &&
+            git --git-dir="$STAGING" config maintenance.auto false &&
+            git --git-dir="$STAGING" config gc.worktreePruneExpire never &&
+            git --git-dir="$STAGING" config core.hooksPath /dev/null &&
+            mv "$STAGING" "$BASE"
+    } 2>"$SCRATCH/git-error" || explain_git_failure "$SCRATCH/git-error"
+}
+
+# fetch_commit [OPTION]: under the lock of fetches. Asks for the commit and not for the ref, which may have moved on.
+# Returns 1 if the server no longer has it.
+fetch_commit() {
+    prepare_private_git
+    if private_git fetch --progress --no-tags --no-write-fetch-head --no-auto-maintenance "$@" "$URL" "+$COMMIT:$TASK_REF" 2>"$SCRATCH/git-error"; then
+        return 0
+    fi
+    if grep -q -e 'not our ref' -e 'unadvertised object' "$SCRATCH/git-error"; then
+        return 1
+    fi
+    explain_git_failure "$SCRATCH/git-error"
+}
+
+# bring_commit: base and commit are there afterwards. No lock and no request if they are already.
+bring_commit() {
+    if has_commit "$COMMIT"; then
+        say "commit $COMMIT: present"
+        return 0
+    fi
+    lock_fetches
+    if [ ! -d "$BASE" ]; then
+        make_base
+    fi
+    bring_code=0
+    # Asked again under the lock: another task may have brought it meanwhile.
+    if ! has_commit "$COMMIT"; then
+        fetch_commit || bring_code=1
+        [ "$bring_code" -ne 0 ] || say "commit $COMMIT: fetched"
+    fi
+    unlock_fetches
+    return "$bring_code"
+}
+
+# claim_task: the task id is ours from here on, or somebody else's and the step ends. ln is the atomic part.
+claim_task() {
+    claim_line=$(printf '%s\t%s\t%s' "$WORKFLOW_UID" "$OWNER" "$REPO")
+    {
+        mkdir -p "$BASE_ROOT/.tasks" "$BASE_ROOT/$OWNER" "$TREES_ROOT" &&
+            (printf '%s\n' "$claim_line" >"$BASE_ROOT/.tasks/.claim-$WORKFLOW_UID")
+    } 2>"$SCRATCH/claim-error" || fail_storage "record of the task" "$SCRATCH/claim-error"
+    ln "$BASE_ROOT/.tasks/.claim-$WORKFLOW_UID" "$RECORD" 2>"$SCRATCH/claim-error" || true
+    rm -f "$BASE_ROOT/.tasks/.claim-$WORKFLOW_UID"
+    [ -e "$RECORD" ] || fail_storage "record of the task" "$SCRATCH/claim-error"
+    if [ "$(first_line "$RECORD")" != "$claim_line" ]; then
+        refuse taskId "$(quoted "$TASK_ID") is in use by another run" "give another taskId, or wait until that run has ended"
+    fi
+    # A fresh record and yet a folder: it was left by something that keeps no records. Not ours to delete.
+    if [ -s "$SCRATCH/claim-error" ] || { [ ! -e "$TREE" ] && [ ! -h "$TREE" ]; }; then
+        return 0
+    fi
+    rm -f "$RECORD"
+    refuse taskId "a folder of the name $(quoted "$TASK_ID") that belongs to no run is among the trees" "give another taskId, or have the folder removed by an operator"
+}
+
+# add_tree: registers the empty tree, under the base's lock: nobody reads a half-written admin folder.
+add_tree() {
+    remove_tree
+    lock_base
+    remove_admin_folders
+    {
+        git --git-dir="$BASE" update-ref "$TASK_REF" "$COMMIT" &&
+            git --git-dir="$BASE" worktree add --quiet --detach --no-checkout --lock --reason "$WORKFLOW_UID" "$TREE" "$COMMIT"
+    } >"$SCRATCH/git-error" 2>&1 || explain_git_failure "$SCRATCH/git-error"
+    # Read before an agent can have written it.
+    ADMIN=$(first_line "$TREE/.git")
+    ADMIN=${ADMIN#gitdir: }
+    unlock_base
+}
+
+# fill_tree: the slow part, outside of any lock.
+fill_tree() {
+    prepare_private_git
+    GIT_INDEX_FILE=$ADMIN/index private_git --work-tree="$TREE" read-tree --reset -u "$COMMIT" 2>"$SCRATCH/git-error"
+}
+
+for name in NAMESPACE KEY OWNER REPO REF TASK_ID GIT_SERVER WORKFLOW_NAME WORKFLOW_UID BASE_ROOT TREES_ROOT WORKSPACE_PATH_FILE COMMIT_FILE \
+    LOCK_TIMEOUT_SECONDS LOW_SPEED_SECONDS FENCE_TIMEOUT_SECONDS CODERUN_RESOURCE POD_LABEL; do
+    eval "[ -n \"\${$name:-}\" ]" || fail "init-worktree: the variable $name is empty. Remedy: deploy the stack again (pulumi up)."
+done
+# Checked by resolve already; checked again, as paths are made of them here.
+is_owner "$OWNER" || refuse owner "$(quoted "$OWNER") is not an owner's name" "letters, digits and inner hyphens, at most 39"
+is_repository "$REPO" || refuse repo "$(quoted "$REPO") is not a repository's name" "letters, digits and . _ -, at most 100"
+is_task_id "$TASK_ID" || refuse taskId "$(quoted "$TASK_ID") can't name a folder" "letters, digits and inner . _ -, at most 63, no '..', not ending in .lock"
+is_workflow_uid "$WORKFLOW_UID" || fail "init-worktree: $(quoted "$WORKFLOW_UID") is not a workflow's UID. Remedy: deploy the stack again (pulumi up)."
+case $REF in
+    refs/heads/?* | refs/tags/?* | refs/pull/?*) ;;
+    *) is_commit_id "$REF" || refuse ref "$(quoted "$REF") is neither a commit id nor below refs/heads, refs/tags or refs/pull" "give one of these" ;;
+esac
+GIT_SERVER=${GIT_SERVER%/}
+URL=$GIT_SERVER/$OWNER/$REPO.git
+
+use_repository "$OWNER" "$REPO" "$TASK_ID"
+git_environment
+network_environment
+claim_task
+
+started=$(now)
+fence
+fenced=$(now)
+
+# A ref that is forced elsewhere between the two requests: look again. A commit id has nothing else to look at.
+tries=0
+while :; do
+    find_commit
+    if bring_commit; then
+        break
+    fi
+    tries=$((tries + 1))
+    if is_commit_id "$REF" || [ "$tries" -ge 5 ]; then
+        explain_git_failure "$SCRATCH/git-error"
+    fi
+    say "ref $REF moved while it was fetched: looking again"
+done
+brought=$(now)
+
+add_tree
+if ! fill_tree; then
+    case $(cat "$SCRATCH/git-error") in
+        *'No space left'* | *'Disk quota exceeded'* | *'ermission denied'*) fail_storage "checkout of the tree" "$SCRATCH/git-error" ;;
+    esac
+    # Objects are missing or broken in the base: fetched anew in whole, which mends the base under everyone's feet unharmed.
+    say "checkout failed, fetching all objects again: $(clean "$(tail -n 2 "$SCRATCH/git-error")" 300)"
+    lock_fetches
+    fetch_commit --refetch || explain_git_failure "$SCRATCH/git-error"
+    unlock_fetches
+    add_tree
+    fill_tree || explain_git_failure "$SCRATCH/git-error"
+fi
+
+{ printf '%s' "$TREE" >"$WORKSPACE_PATH_FILE" && printf '%s' "$COMMIT" >"$COMMIT_FILE"; } 2>"$SCRATCH/out-error" ||
+    fail_storage "outputs of the step" "$SCRATCH/out-error"
+say "tree $TREE at $COMMIT (fence $((fenced - started)) s, objects $((brought - fenced)) s, checkout $(($(now) - brought)) s)"

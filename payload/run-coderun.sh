@@ -1,0 +1,77 @@
+# shellcheck shell=sh
+# create-coderun: applies the CodeRun and stays, with the semaphore held, until it and its pods have ended.
+# Needs task-messages.sh and coderun-end.sh. May be started again for the same run: it then goes on waiting.
+# Input: CODERUN_MANIFEST (JSON) NAMESPACE WORKFLOW_NAME SUCCEEDED_PHASES FAILED_PHASES (space separated) RUN_TIMEOUT_SECONDS CODERUN_RESOURCE POD_LABEL;
+#        optional WORKFLOW_UID, END_TIMEOUT_SECONDS (300: how long an ended CodeRun's pods may take after the deadline).
+
+for name in CODERUN_MANIFEST NAMESPACE WORKFLOW_NAME SUCCEEDED_PHASES FAILED_PHASES RUN_TIMEOUT_SECONDS CODERUN_RESOURCE POD_LABEL; do
+    eval "[ -n \"\${$name:-}\" ]" || fail "create-coderun: the variable $name is empty. Remedy: deploy the stack again (pulumi up)."
+done
+
+end_limit() {
+    printf '%s' "$(($(now) + ${END_TIMEOUT_SECONDS:-300}))"
+}
+
+# The pod is asked to go: the agent must not outlive it. Best effort; cleanup and the next holder's fence do the rest.
+stop_now() {
+    kube delete "$CODERUN_RESOURCE" "$WORKFLOW_NAME" --ignore-not-found --cascade=foreground --wait=false </dev/null || true
+    exit 143
+}
+trap stop_now TERM INT
+
+run_until=$(($(now) + RUN_TIMEOUT_SECONDS))
+
+# Names of workflows come again after their deletion: a CodeRun of the name may be a dead one's.
+ask "$run_until" "$CODERUN_RESOURCE" "$WORKFLOW_NAME" --ignore-not-found -o 'jsonpath={.metadata.labels['"'coderun/workflow-uid'"']}'
+if [ -n "$answer" ] && [ -n "${WORKFLOW_UID:-}" ] && [ "$answer" != "$WORKFLOW_UID" ]; then
+    end_coderun "$(end_limit)" "$WORKFLOW_NAME"
+fi
+
+tries=0
+until printf '%s' "$CODERUN_MANIFEST" |
+    kube apply --server-side --force-conflicts --field-manager=coderun-workflow -f - 2>"$SCRATCH/kubectl-error"; do
+    tries=$((tries + 1))
+    if [ "$tries" -ge 5 ]; then
+        fail "CodeRun $WORKFLOW_NAME can't be made: $(clean "$(tail -n 3 "$SCRATCH/kubectl-error")" 400). Remedy: check coderun.spec of the stack against the CRD, and that the CRD is there."
+    fi
+    poll_pause
+done
+
+polls=0
+while :; do
+    ask "$run_until" "$CODERUN_RESOURCE" "$WORKFLOW_NAME" --ignore-not-found -o 'jsonpath={.metadata.name}{"|"}{.status.phase}{"|"}{.status.message}'
+    if [ -z "$answer" ]; then
+        living_pods "$run_until" "$POD_LABEL=$WORKFLOW_NAME"
+        # shellcheck disable=SC2086 # pod names, one a word
+        end_pods "$(end_limit)" $answer
+        fail "CodeRun $WORKFLOW_NAME was deleted while it ran. Remedy: submit again if that was not meant."
+    fi
+    phase=${answer#*|}
+    message=${phase#*|}
+    phase=${phase%%|*}
+    outcome=running
+    if [ -n "$phase" ]; then
+        case " $SUCCEEDED_PHASES " in *" $phase "*) outcome=succeeded ;; esac
+        case " $FAILED_PHASES " in *" $phase "*) outcome=failed ;; esac
+    fi
+    if [ "$outcome" != running ]; then
+        living_pods "$run_until" "$POD_LABEL=$WORKFLOW_NAME"
+        [ -n "$answer" ] || break
+    fi
+    if is_past "$run_until"; then
+        end_coderun "$(end_limit)" "$WORKFLOW_NAME"
+        fail "CodeRun $WORKFLOW_NAME had not ended after $RUN_TIMEOUT_SECONDS s (phase ${phase:-none}); it was ended. Remedy: raise deadlines.runSeconds, or make the task smaller."
+    fi
+    poll_pause
+    # Every second at first, as short tasks want a quick answer; then less often, as an agent runs for hours.
+    polls=$((polls + 1))
+    if [ "$polls" -gt 60 ]; then
+        poll_pause
+        poll_pause
+    fi
+done
+
+if [ "$outcome" = failed ]; then
+    fail "CodeRun $WORKFLOW_NAME ended as $phase: $(clean "${message:-no message}" 600). Remedy: see the log of its pod (label $POD_LABEL=$WORKFLOW_NAME)."
+fi
+say "CodeRun $WORKFLOW_NAME: $phase"
