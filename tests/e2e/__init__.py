@@ -1,0 +1,1 @@
+"""End-to-end tests: the deployed stack, real runs, a real cluster."""

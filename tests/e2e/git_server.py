@@ -1,0 +1,63 @@
+"""The git server's control endpoints, through the API server's proxy.
+
+The Service's address is reachable from inside the cluster only, its proxy from wherever kubectl works.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from tests.fixtures.coderun_controller.api import Api, JsonObject
+
+URL = "http://git-server.coderun-fixtures.svc.cluster.local"
+"""What the dev stack's git.server says."""
+
+CONTROL = "/api/v1/namespaces/coderun-fixtures/services/git-server:80/proxy/_control"
+
+
+class GitServerControl:
+    """Gates, faults and counters of the git server."""
+
+    def __init__(self, api: Api) -> None:
+        """Takes the cluster that the server runs in."""
+        self._api = api
+
+    def repository(self, repo: str) -> str:
+        """The URL of one of its repositories, as runs see it."""
+        return f"{URL}/exampleorg/{repo}.git"
+
+    def stats(self) -> JsonObject:
+        """What the server has counted."""
+        return self._api.get(f"{CONTROL}/stats")
+
+    def bytes_sent(self, repo: str) -> int:
+        """All bytes that the server has sent for a repository since its start."""
+        return int(self.stats()["repositories"][f"exampleorg/{repo}"]["bytes_sent"])
+
+    def open_gate(self, name: str) -> None:
+        """Lets agents of branch gate/NAME go on."""
+        self._api.request("PUT", f"{CONTROL}/gates/{name}")
+
+    def close_gate(self, name: str) -> None:
+        """Holds agents of branch gate/NAME."""
+        self._api.request("DELETE", f"{CONTROL}/gates/{name}")
+
+    @contextmanager
+    def gate(self, name: str) -> Iterator[None]:
+        """A closed gate; open afterwards, however the block ends."""
+        self.close_gate(name)
+        try:
+            yield
+        finally:
+            self.open_gate(name)
+
+    @contextmanager
+    def fault(self, repo: str, kind: Literal["stall", "refuse"]) -> Iterator[None]:
+        """A fault in one repository; gone afterwards, however the block ends."""
+        path = f"{CONTROL}/faults/exampleorg/{repo}"
+        self._api.request("PUT", path, json.dumps({kind: True}).encode())
+        try:
+            yield
+        finally:
+            self._api.request("PUT", path, b"{}")
