@@ -9,10 +9,9 @@ from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from node.plugin.kinds import Kind
-from node.plugin.values import UNKNOWN, Object, contains_unknown
+from node.plugin.values import UNKNOWN, Object, Value, contains_unknown
 
 Path = tuple[str | int, ...]
 
@@ -54,9 +53,7 @@ def path_text(path: Path) -> str:
     return text
 
 
-def immutable_paths(
-    kind: Kind, new: Object, *, config_map_mutable: bool, secret_mutable: bool
-) -> tuple[str, ...]:
+def immutable_paths(kind: Kind, new: Object, *, config_map_mutable: bool, secret_mutable: bool) -> tuple[str, ...]:
     """The paths whose change needs a replacement, for these new inputs and these options."""
     paths = ("metadata.name", "metadata.namespace", *kind.forces_replacement)
     frozen = new.get("immutable") is True
@@ -71,12 +68,11 @@ def compare(old: Object, new: Object, immutable: Sequence[str]) -> list[Differen
     """The differences of two sets of inputs, ordered by path as the new inputs have them."""
     frozen = [tuple(path.split(".")) for path in immutable]
     return [
-        Difference(path, change, any(_touches(path, before, after, item) for item in frozen))
-        for path, change, before, after in _walk((), old, new)
+        Difference(path, change, any(_touches(path, before, after, item) for item in frozen)) for path, change, before, after in _walk((), old, new)
     ]
 
 
-def _walk(path: Path, old: Any, new: Any) -> Iterator[tuple[Path, Change, Any, Any]]:
+def _walk(path: Path, old: Value, new: Value) -> Iterator[tuple[Path, Change, Value, Value]]:
     if old is _MISSING:
         yield path, Change.ADD, old, new
     elif new is _MISSING:
@@ -98,7 +94,7 @@ def _walk(path: Path, old: Any, new: Any) -> Iterator[tuple[Path, Change, Any, A
             yield path, Change.UPDATE, old, new
 
 
-def _touches(path: Path, before: Any, after: Any, frozen: tuple[str, ...]) -> bool:
+def _touches(path: Path, before: Value, after: Value, frozen: tuple[str, ...]) -> bool:
     """Whether the change at `path` is one of `frozen`: below it, or of a parent that holds it."""
     names = tuple(part for part in path if isinstance(part, str))
     if names[: len(frozen)] == frozen:
@@ -108,7 +104,7 @@ def _touches(path: Path, before: Any, after: Any, frozen: tuple[str, ...]) -> bo
     return any(_holds(value, frozen[len(names) :]) for value in (before, after))
 
 
-def _holds(value: Any, names: tuple[str, ...]) -> bool:
+def _holds(value: Value, names: tuple[str, ...]) -> bool:
     for name in names:
         if value is UNKNOWN:
             return True
@@ -121,9 +117,7 @@ def _holds(value: Any, names: tuple[str, ...]) -> bool:
 def ignored(path: Path, patterns: Sequence[str]) -> bool:
     """Whether `ignore_changes` covers the path: it names it, or a parent of it."""
     text = path_text(path)
-    return any(
-        text == pattern or text.startswith((f"{pattern}.", f"{pattern}[")) for pattern in patterns
-    )
+    return any(text == pattern or text.startswith((f"{pattern}.", f"{pattern}[")) for pattern in patterns)
 
 
 def refreshed_inputs(inputs: Object, before: Object, live: Object) -> Object:
@@ -139,7 +133,7 @@ def refreshed_inputs(inputs: Object, before: Object, live: Object) -> Object:
     return merged if isinstance(merged, dict) else inputs
 
 
-def _merge(given: Any, before: Any, live: Any) -> Any:
+def _merge(given: Value, before: Value, live: Value) -> Value:
     if isinstance(given, dict) and isinstance(live, dict):
         earlier = before if isinstance(before, dict) else {}
         merged: Object = {}
@@ -170,9 +164,7 @@ def with_encoded_strings(secret: Object) -> Object:
     texts = secret.get("stringData")
     if not isinstance(texts, dict) or contains_unknown(texts):
         return secret
-    encoded = {
-        key: b64encode(str(value).encode()).decode() for key, value in texts.items()
-    }
+    encoded = {key: b64encode(str(value).encode()).decode() for key, value in texts.items()}
     rest = {key: value for key, value in secret.items() if key != "stringData"}
     return {**rest, "data": {**(secret.get("data") or {}), **encoded}}
 
@@ -192,9 +184,7 @@ _SERVER_FIELDS = (
 def imported_inputs(live: Object) -> Object:
     """Inputs for an object that Pulumi has not deployed: all but what only the server writes."""
     inputs = {key: value for key, value in live.items() if key not in ("metadata", "status")}
-    inputs["metadata"] = {
-        key: value for key, value in live.get("metadata", {}).items() if key not in _SERVER_FIELDS
-    }
+    inputs["metadata"] = {key: value for key, value in live.get("metadata", {}).items() if key not in _SERVER_FIELDS}
     annotations = inputs["metadata"].get("annotations")
     if annotations is not None:
         kept = {

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 
-class Unsupported(Exception):
+class UnsupportedError(Exception):
     """Something that the official plugin does and the stand-in does not; names the remedy."""
 
 
@@ -128,10 +128,10 @@ KINDS: dict[str, Kind] = {
 
 
 def kind_of(token: str) -> Kind:
-    """The kind of a type token; Unsupported, with the remedy, if the stand-in lacks it."""
+    """The kind of a type token; UnsupportedError, with the remedy, if the stand-in lacks it."""
     found = KINDS.get(token)
     if found is None:
-        raise Unsupported(
+        raise UnsupportedError(
             f"the stand-in plugin of the built-in node does not know {token}. Remedy: use the"
             " official plugin pulumi-resource-kubernetes, or add the kind to node/plugin/kinds.py."
         )

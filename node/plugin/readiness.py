@@ -4,10 +4,9 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from node.plugin.kinds import Unsupported
-from node.plugin.values import Object
+from node.plugin.kinds import UnsupportedError
+from node.plugin.values import Object, Value
 
 SKIP_AWAIT = "pulumi.com/skipAwait"
 WAIT_FOR = "pulumi.com/waitFor"
@@ -31,19 +30,23 @@ DEFAULT_TIMEOUT_SECONDS = 600.0
 """How long an object may take to become ready or to go: the official plugin's ten minutes."""
 
 
-class Failed(Exception):
+class NeverReadyError(Exception):
     """The object will not become ready by itself."""
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether an object is ready, and if not, what it lacks."""
+    """What an object lacks to be ready: nothing, if the message is empty."""
 
-    ready: bool
     message: str = ""
 
+    @property
+    def ready(self) -> bool:
+        """Whether the object lacks nothing."""
+        return not self.message
 
-READY = Readiness(True)
+
+READY = Readiness()
 
 Rule = Callable[[Object], Readiness]
 
@@ -81,11 +84,11 @@ def _condition_rule(expression: str) -> Rule:
     def rule(obj: Object) -> Readiness:
         found = conditions(obj).get(name)
         if found is None or _stale(obj):
-            return Readiness(False, f"waiting for condition {name}")
+            return Readiness(f"waiting for condition {name}")
         if str(found.get("status")) == wanted:
             return READY
         reason = found.get("message") or found.get("reason") or ""
-        return Readiness(False, f"condition {name} is {found.get('status')}: {reason}")
+        return Readiness(f"condition {name} is {found.get('status')}: {reason}")
 
     return rule
 
@@ -96,24 +99,21 @@ _JSON_PATH = re.compile(r"^jsonpath=\{?((?:\.[A-Za-z0-9_-]+|\[\d+\])+)\}?(?:=(.*
 def _json_path_rule(expression: str) -> Rule:
     match = _JSON_PATH.match(expression)
     if match is None:
-        raise Unsupported(
-            f"{WAIT_FOR}: the stand-in plugin only understands paths like"
-            f" jsonpath={{.status.phase}}=Bound, not {expression}."
-        )
+        raise UnsupportedError(f"{WAIT_FOR}: the stand-in plugin only understands paths like jsonpath={{.status.phase}}=Bound, not {expression}.")
     parts = re.findall(r"\.([A-Za-z0-9_-]+)|\[(\d+)\]", match.group(1))
     wanted = match.group(2)
 
     def rule(obj: Object) -> Readiness:
-        value: Any = obj
+        value: Value = obj
         for name, index in parts:
             if name and isinstance(value, dict) and name in value:
                 value = value[name]
             elif index and isinstance(value, list) and int(index) < len(value):
                 value = value[int(index)]
             else:
-                return Readiness(False, f"waiting for {match.group(1)}")
+                return Readiness(f"waiting for {match.group(1)}")
         if _stale(obj) or (wanted is not None and str(value) != wanted):
-            return Readiness(False, f"{match.group(1)} is {str(value)[:80]}, not {wanted}")
+            return Readiness(f"{match.group(1)} is {str(value)[:80]}, not {wanted}")
         return READY
 
     return rule
@@ -122,13 +122,13 @@ def _json_path_rule(expression: str) -> Rule:
 def wait_for_rules(value: str) -> list[Rule]:
     """The rules of a `pulumi.com/waitFor` annotation: one expression or a JSON list of them.
 
-    Raises Unsupported for an expression that is neither `condition=…` nor a simple `jsonpath=…`.
+    Raises UnsupportedError for an expression that is neither `condition=…` nor a simple `jsonpath=…`.
     """
     expressions = [value]
     if value.lstrip().startswith("["):
         expressions = [str(item) for item in json.loads(value)]
     if not expressions:
-        raise Unsupported(f"{WAIT_FOR}: at least one condition must be given.")
+        raise UnsupportedError(f"{WAIT_FOR}: at least one condition must be given.")
     rules: list[Rule] = []
     for expression in expressions:
         if expression.startswith("condition="):
@@ -136,25 +136,21 @@ def wait_for_rules(value: str) -> list[Rule]:
         elif expression.startswith("jsonpath="):
             rules.append(_json_path_rule(expression))
         else:
-            raise Unsupported(
-                f"{WAIT_FOR}: {expression} has neither the prefix condition= nor jsonpath=."
-            )
+            raise UnsupportedError(f"{WAIT_FOR}: {expression} has neither the prefix condition= nor jsonpath=.")
     return rules
 
 
 def job(obj: Object) -> Readiness:
-    """A Job is ready once it is complete; Failed with its reason if it failed."""
+    """A Job is ready once it is complete; NeverReadyError with its reason if it failed."""
     found = conditions(obj)
     failure = found.get("Failed", {})
     if failure.get("status") == "True":
-        raise Failed(f"the Job failed: {failure.get('reason')}: {failure.get('message')}")
+        raise NeverReadyError(f"the Job failed: {failure.get('reason')}: {failure.get('message')}")
     if found.get("Complete", {}).get("status") == "True":
         return READY
     status = obj.get("status") or {}
     return Readiness(
-        False,
-        f"the Job runs: {status.get('active', 0)} active, {status.get('succeeded', 0)} succeeded,"
-        f" {status.get('failed', 0)} failed",
+        f"the Job runs: {status.get('active', 0)} active, {status.get('succeeded', 0)} succeeded, {status.get('failed', 0)} failed",
     )
 
 
@@ -164,13 +160,13 @@ def deployment(obj: Object) -> Readiness:
     wanted = (obj.get("spec") or {}).get("replicas", 1)
     progressing = conditions(obj).get("Progressing", {})
     if "observedGeneration" not in status or _stale(obj):
-        return Readiness(False, "waiting for the Deployment controller")
+        return Readiness("waiting for the Deployment controller")
     if progressing.get("reason") == "ProgressDeadlineExceeded":
-        raise Failed(f"the Deployment does not progress: {progressing.get('message')}")
+        raise NeverReadyError(f"the Deployment does not progress: {progressing.get('message')}")
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     if updated >= wanted and available >= wanted and status.get("replicas", 0) <= updated:
         return READY
-    return Readiness(False, f"{available} of {wanted} pods are available, {updated} updated")
+    return Readiness(f"{available} of {wanted} pods are available, {updated} updated")
 
 
 def claim(obj: Object, binding_mode: str) -> Readiness:
@@ -178,7 +174,7 @@ def claim(obj: Object, binding_mode: str) -> Readiness:
     phase = (obj.get("status") or {}).get("phase")
     if phase == "Bound" or (phase == "Pending" and binding_mode == "WaitForFirstConsumer"):
         return READY
-    return Readiness(False, f"the claim is {phase}, not Bound")
+    return Readiness(f"the claim is {phase}, not Bound")
 
 
 def service_needs_endpoints(obj: Object) -> bool:
@@ -190,8 +186,4 @@ def service_needs_endpoints(obj: Object) -> bool:
 
 def endpoint_ready(slices: list[Object]) -> bool:
     """Whether any EndpointSlice has a ready endpoint."""
-    return any(
-        (endpoint.get("conditions") or {}).get("ready", True)
-        for item in slices
-        for endpoint in item.get("endpoints") or ()
-    )
+    return any((endpoint.get("conditions") or {}).get("ready", True) for item in slices for endpoint in item.get("endpoints") or ())

@@ -9,14 +9,12 @@ from typing import Any
 
 import yaml
 
-from node.plugin.kinds import Unsupported
+from node.plugin.kinds import UnsupportedError
 
 _PREFIX = "kubernetes:config:"
 
 # Options that change nothing here: they only tune or silence the official plugin.
-_HARMLESS = frozenset(
-    {"suppressDeprecationWarnings", "suppressHelmHookWarnings", "kubeClientSettings", "version"}
-)
+_HARMLESS = frozenset({"suppressDeprecationWarnings", "suppressHelmHookWarnings", "kubeClientSettings", "version"})
 _FOLLOWED = frozenset(
     {
         "kubeconfig",
@@ -52,7 +50,7 @@ class Settings:
     upsert: bool = False
 
 
-def _is_set(value: Any) -> bool:
+def _is_set(value: object) -> bool:
     return value not in (None, "", False, "false", "{}", {})
 
 
@@ -67,22 +65,18 @@ def refusals(options: Mapping[str, Any]) -> dict[str, str]:
             " Remedy: leave it out on this node, or use the official plugin."
         )
     if options.get("enableServerSideApply") in (False, "false"):
-        refused["enableServerSideApply"] = (
-            "the stand-in plugin only knows server-side apply. Remedy: leave the option out."
-        )
+        refused["enableServerSideApply"] = "the stand-in plugin only knows server-side apply. Remedy: leave the option out."
     return refused
 
 
 def parse(variables: Mapping[str, str]) -> Settings:
-    """The settings of a Configure request; Unsupported names the first option that is refused."""
-    options = {
-        key.removeprefix(_PREFIX): value for key, value in variables.items() if value != ""
-    }
+    """The settings of a Configure request; UnsupportedError names the first option that is refused."""
+    options = {key.removeprefix(_PREFIX): value for key, value in variables.items() if value != ""}
     for name, variable in _VARIABLES.items():
         if name not in options and variable in os.environ:
             options[name] = os.environ[variable]
     for message in refusals(options).values():
-        raise Unsupported(message)
+        raise UnsupportedError(message)
 
     def enabled(name: str) -> bool:
         return options.get(name) == "true"
@@ -102,7 +96,7 @@ def load_kubeconfig(kubeconfig: str) -> dict[str, Any] | None:
     """The kubeconfig that was given as a path or as its contents.
 
     None if none was given: the client's own rules ($KUBECONFIG, ~/.kube/config) apply.
-    Raises Unsupported with the remedy if the value is neither.
+    Raises UnsupportedError with the remedy if the value is neither.
     """
     if not kubeconfig:
         return None
@@ -111,19 +105,15 @@ def load_kubeconfig(kubeconfig: str) -> dict[str, Any] | None:
         try:
             text = Path(kubeconfig).expanduser().read_text()
         except OSError as error:
-            raise Unsupported(
-                f"kubeconfig: cannot read {kubeconfig}: {error.strerror}."
-                " Remedy: give the path of a kubeconfig file or its contents."
+            raise UnsupportedError(
+                f"kubeconfig: cannot read {kubeconfig}: {error.strerror}. Remedy: give the path of a kubeconfig file or its contents."
             ) from None
     try:
         loaded = yaml.safe_load(text)
     except yaml.YAMLError:
         loaded = None
     if not isinstance(loaded, dict) or "clusters" not in loaded:
-        raise Unsupported(
-            "kubeconfig: not a kubeconfig. Remedy: give the path of a kubeconfig file or its"
-            " contents."
-        )
+        raise UnsupportedError("kubeconfig: not a kubeconfig. Remedy: give the path of a kubeconfig file or its contents.")
     return loaded
 
 
@@ -135,7 +125,7 @@ def active_cluster(options: Mapping[str, Any]) -> str | None:
     """
     try:
         loaded = load_kubeconfig(str(options.get("kubeconfig") or ""))
-    except Unsupported:
+    except UnsupportedError:
         return None
     if loaded is None:
         return None

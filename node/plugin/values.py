@@ -8,13 +8,14 @@ one are the same.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from google.protobuf import struct_pb2
+from google.protobuf import struct_pb2  # type: ignore[import-untyped]
+from typing_extensions import override
 
 # The signatures of sdk/go/common/resource/properties.go and .../plugin/rpc.go of Pulumi 3.259.
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
-_SECRET = "1b47061264138c4ac30d75fd1eb44270"
+_MARK_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a type mark
 _OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 _UNKNOWN_STRING = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _UNKNOWNS = frozenset(
@@ -45,13 +46,17 @@ _DASHED = {
 }
 _UNDERSCORED = {dashed: name for name, dashed in _DASHED.items()}
 
-Object = dict[str, Any]
+Value: TypeAlias = Any
+"""A property's value: text, number, bool, list, dict, Secret or UNKNOWN."""
+
+Object = dict[str, Value]
 """A Kubernetes object or a part of one."""
 
 
 class _Unknown:
     """The type of UNKNOWN."""
 
+    @override
     def __repr__(self) -> str:
         return "UNKNOWN"
 
@@ -69,39 +74,38 @@ class Secret:
 
 def decode(struct: struct_pb2.Struct) -> Object:
     """The properties of a message from the engine."""
-    return {
-        _DASHED.get(key, key): _decode(value)
-        for key, value in struct.fields.items()
-        if value.WhichOneof("kind") not in (None, "null_value")
-    }
+    return {_DASHED.get(key, key): _decode(value) for key, value in struct.fields.items() if value.WhichOneof("kind") not in (None, "null_value")}
 
 
-def _decode(value: struct_pb2.Value) -> Any:
-    kind = value.WhichOneof("kind")
-    if kind == "string_value":
-        return UNKNOWN if value.string_value in _UNKNOWNS else value.string_value
-    if kind == "number_value":
-        number = value.number_value
-        return int(number) if number.is_integer() else number
-    if kind == "bool_value":
-        return value.bool_value
-    if kind == "list_value":
-        return [_decode(item) for item in value.list_value.values]
-    if kind != "struct_value":
-        return None
-    fields = value.struct_value.fields
+def _decode(value: struct_pb2.Value) -> Value:
+    match value.WhichOneof("kind"):
+        case "string_value":
+            decoded: Value = UNKNOWN if value.string_value in _UNKNOWNS else value.string_value
+        case "number_value":
+            number = value.number_value
+            decoded = int(number) if number.is_integer() else number
+        case "bool_value":
+            decoded = value.bool_value
+        case "list_value":
+            decoded = [_decode(item) for item in value.list_value.values]
+        case "struct_value":
+            decoded = _decode_struct(value.struct_value)
+        case _:
+            decoded = None
+    return decoded
+
+
+def _decode_struct(struct: struct_pb2.Struct) -> Value:
+    fields = struct.fields
     signature = fields[_SIGNATURE].string_value if _SIGNATURE in fields else ""
-    if signature == _SECRET:
+    if signature == _MARK_SECRET:
         return Secret(_decode(fields["value"]))
     if signature == _OUTPUT:
         known = _decode(fields["value"]) if "value" in fields else UNKNOWN
         return Secret(known) if "secret" in fields and fields["secret"].bool_value else known
     if signature:
-        raise ValueError(
-            "an asset, archive or resource reference is no value of a Kubernetes object."
-            " Remedy: pass text or numbers."
-        )
-    return decode(value.struct_value)
+        raise ValueError("an asset, archive or resource reference is no value of a Kubernetes object. Remedy: pass text or numbers.")
+    return decode(struct)
 
 
 def encode(properties: Mapping[str, Any]) -> struct_pb2.Struct:
@@ -112,29 +116,34 @@ def encode(properties: Mapping[str, Any]) -> struct_pb2.Struct:
     return struct
 
 
-def _encode(value: Any) -> struct_pb2.Value:
-    if value is UNKNOWN:
-        return struct_pb2.Value(string_value=_UNKNOWN_STRING)
-    if isinstance(value, Secret):
-        marked = struct_pb2.Struct()
-        marked.fields[_SIGNATURE].string_value = _SECRET
-        marked.fields["value"].CopyFrom(_encode(value.value))
-        return struct_pb2.Value(struct_value=marked)
-    if value is None:
-        return struct_pb2.Value(null_value=struct_pb2.NULL_VALUE)
-    if isinstance(value, bool):
-        return struct_pb2.Value(bool_value=value)
-    if isinstance(value, int | float):
-        return struct_pb2.Value(number_value=float(value))
-    if isinstance(value, str):
-        return struct_pb2.Value(string_value=value)
-    if isinstance(value, list):
-        items = struct_pb2.ListValue(values=[_encode(item) for item in value])
-        return struct_pb2.Value(list_value=items)
-    return struct_pb2.Value(struct_value=encode(value))
+def _encode(value: Value) -> struct_pb2.Value:
+    match value:
+        case Secret():
+            marked = struct_pb2.Struct()
+            marked.fields[_SIGNATURE].string_value = _MARK_SECRET
+            marked.fields["value"].CopyFrom(_encode(value.value))
+            encoded = struct_pb2.Value(struct_value=marked)
+        case bool():
+            encoded = struct_pb2.Value(bool_value=value)
+        case int() | float():
+            encoded = struct_pb2.Value(number_value=float(value))
+        case str():
+            encoded = struct_pb2.Value(string_value=value)
+        case list():
+            items = struct_pb2.ListValue(values=[_encode(item) for item in value])
+            encoded = struct_pb2.Value(list_value=items)
+        case dict():
+            encoded = struct_pb2.Value(struct_value=encode(value))
+        case None:
+            encoded = struct_pb2.Value(null_value=struct_pb2.NULL_VALUE)
+        case _ if value is UNKNOWN:
+            encoded = struct_pb2.Value(string_value=_UNKNOWN_STRING)
+        case _:
+            raise TypeError(f"{type(value).__name__} is no property value")
+    return encoded
 
 
-def plain(value: Any) -> Any:
+def plain(value: Value) -> Value:
     """The value without its secret marks; for the API server and for comparisons only."""
     if isinstance(value, Secret):
         return plain(value.value)
@@ -145,7 +154,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def contains_unknown(value: Any) -> bool:
+def contains_unknown(value: Value) -> bool:
     """Whether any part of the value is not known yet."""
     if isinstance(value, Secret):
         return contains_unknown(value.value)
@@ -156,7 +165,7 @@ def contains_unknown(value: Any) -> bool:
     return value is UNKNOWN
 
 
-def contains_secret(value: Any) -> bool:
+def contains_secret(value: Value) -> bool:
     """Whether any part of the value is secret."""
     if isinstance(value, dict):
         return any(contains_secret(item) for item in value.values())

@@ -1,0 +1,1 @@
+"""Tests of the stand-in plugin's decisions; no cluster and no engine."""
