@@ -1,0 +1,46 @@
+"""Deploys what runs of ``coderun-template`` need: settings -> components -> outputs."""
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.access import Access
+from components.coderun_repos import CoderunRepos
+from components.git_credentials import GitCredentials
+from components.names import WORKFLOW_TEMPLATE
+from components.parameter_admission import ParameterAdmission
+from components.repo_semaphores import RepoSemaphores
+from components.storage import Storage
+from components.workflow_template import WorkflowTemplate
+from config.program_settings import load_program_settings
+
+settings = load_program_settings()
+config, stack = settings.config, settings.stack
+
+cluster = kubernetes.Provider(
+    "cluster",
+    context=config.kubernetes.context,
+    kubeconfig=config.kubernetes.kubeconfig,
+    enable_server_side_apply=True,
+    # A changed limit must update the ConfigMap: while a replaced one is gone, Argo fails every workflow that looks.
+    enable_config_map_mutable=True,
+)
+in_cluster = pulumi.ResourceOptions(providers=[cluster])
+
+storage = Storage("storage", config, stack, opts=in_cluster)
+semaphores = RepoSemaphores("repo-semaphores", config, opts=in_cluster)
+repos = CoderunRepos("coderun-repos", config, opts=in_cluster)
+credentials = GitCredentials("git-credentials", config, settings.tokens, opts=in_cluster)
+access = Access("access", config, opts=in_cluster)
+admission = ParameterAdmission("parameter-admission", config, stack, opts=in_cluster)
+WorkflowTemplate(
+    "workflow-template",
+    config,
+    stack,
+    # Last: who finds the template can submit, and then everything else has to be there.
+    opts=pulumi.ResourceOptions(providers=[cluster], depends_on=[storage, semaphores, repos, credentials, access, admission]),
+)
+
+pulumi.export("namespace", config.namespace)
+pulumi.export("workflowTemplate", WORKFLOW_TEMPLATE)
+pulumi.export("sharedClaim", storage.resources.shared_claim.metadata.name)
+pulumi.export("semaphores", semaphores.resources.config_map.metadata.name)

@@ -1,0 +1,187 @@
+"""Writes every Kubernetes object of a stack as YAML, without a cluster and without the engine: ``make render``.
+
+It runs the program itself with Pulumi's mocks and writes down what the program registers, so that the files hold the
+same objects that ``pulumi up`` applies.
+"""
+
+import argparse
+import json
+import re
+import runpy
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pulumi
+import pulumi.runtime
+import yaml
+
+from config.errors import PREFIX, ConfigError
+from config.settings import StackConfig
+from config.stack_file import load_stack_file, raw_values, stack_name
+
+_PROGRAM: Final = Path(__file__).parent.parent / "__main__.py"
+_KUBERNETES_TYPE: Final = re.compile(r"kubernetes:(?P<version>[^:]+):(?P<kind>[A-Za-z]+)")
+_WITHHELD: Final = "withheld"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A resource that the program registered.
+
+    Attributes:
+        type: Pulumi's type token, for example ``kubernetes:core/v1:ConfigMap``.
+        name: Name in the stack.
+        inputs: What was given, with the cluster's spelling of the keys.
+    """
+
+    type: str
+    name: str
+    inputs: dict[str, Any]
+
+    @property
+    def manifest(self) -> dict[str, Any] | None:
+        """The Kubernetes object, or None when it is something else."""
+        match = _KUBERNETES_TYPE.fullmatch(self.type)
+        if match is None:
+            return None
+        version = match["version"].removeprefix("core/")
+        head = {"apiVersion": version, "kind": match["kind"]}
+        return {**head, **{key: value for key, value in self.inputs.items() if key not in head}}
+
+
+@dataclass
+class RecordingMocks(pulumi.runtime.Mocks):
+    """Stands in for the engine and takes down what is registered."""
+
+    registered: list[Registered] = field(default_factory=list)
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        """Take a resource down and answer as if it had been made."""
+        self.registered.append(Registered(args.typ, args.name, whole_numbers(args.inputs)))
+        return f"{args.name}-id", args.inputs
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        """Refuse: the program asks the cluster for nothing."""
+        raise AssertionError(f"the program called {args.token}")
+
+
+def whole_numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Undo what the engine's wire format does to numbers: it knows floating point only, Kubernetes wants 5 and not 5.0."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict():
+            return {key: whole_numbers(inner) for key, inner in value.items()}
+        case list():
+            return [whole_numbers(inner) for inner in value]
+        case _:
+            return value
+
+
+def run_program(stack_file: Path) -> list[Registered]:
+    """Run the program with the settings of a stack file and list what it registers.
+
+    Args:
+        stack_file: For example ``Pulumi.dev.yaml``. Encrypted values are replaced by a placeholder.
+
+    Returns:
+        Every resource, in no particular order.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    # Checked as the file has it: once secrets are replaced, one in clear could not be told from an encrypted one.
+    load_stack_file(stack_file)
+    values = raw_values(stack_file)
+    project = PREFIX.removesuffix(":")
+    mocks = RecordingMocks()
+    pulumi.runtime.set_mocks(mocks, project=project, stack=stack_name(stack_file))
+    pulumi.runtime.set_all_config(
+        {PREFIX + key: _as_engine(value) for key, value in values.items()},
+        [PREFIX + key for key, value in values.items() if _holds_secret(value)],
+    )
+
+    # The decorator, published for tests, is what waits for all registrations.
+    run: Callable[[], None] = pulumi.runtime.test(_program)  # type: ignore[no-untyped-call]
+    run()
+    return mocks.registered
+
+
+def _program() -> None:
+    runpy.run_path(str(_PROGRAM), run_name="__main__")
+
+
+def render(stack_file: Path) -> tuple[dict[str, str], list[str]]:
+    """Render a stack.
+
+    Args:
+        stack_file: For example ``Pulumi.dev.yaml``.
+
+    Returns:
+        File names with their YAML, and the names (``namespace/name``) of Secrets that have to be there but are left out.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    config = load_stack_file(stack_file)
+    files: dict[str, str] = {}
+    for resource in run_program(stack_file):
+        manifest = resource.manifest
+        if manifest is not None and manifest["kind"] != "Secret":
+            files[_file_name(manifest)] = yaml.safe_dump(manifest, sort_keys=True, allow_unicode=True, width=1000)
+    return dict(sorted(files.items())), _secrets(config)
+
+
+def _secrets(config: StackConfig) -> list[str]:
+    return sorted({f"{config.namespace}/{credential.secret}" for credential in config.credentials})
+
+
+def _file_name(manifest: dict[str, Any]) -> str:
+    metadata = manifest["metadata"]
+    parts: Iterable[str] = (manifest["kind"], *([metadata["namespace"]] if "namespace" in metadata else []), metadata["name"])
+    return "-".join(parts).lower() + ".yaml"
+
+
+def _as_engine(value: object) -> str:
+    plain = _decrypted(value)
+    return plain if isinstance(plain, str) else json.dumps(plain)
+
+
+def _decrypted(value: object) -> object:
+    if isinstance(value, dict):
+        return _WITHHELD if value.keys() == {"secure"} else {key: _decrypted(inner) for key, inner in value.items()}
+    return [_decrypted(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _holds_secret(value: object) -> bool:
+    return _decrypted(value) != value
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the files; the exit code is 1 when the stack file is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m components.render",
+        description="Write every Kubernetes object of a stack, <kind>-<namespace>-<name>.yaml. Needs no cluster and no engine. Leaves Secrets out.",
+    )
+    parser.add_argument("--config", type=Path, default=Path("Pulumi.dev.yaml"), help="stack file (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("build/rendered"), help="folder to write to (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    try:
+        files, secrets = render(options.config)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (options.out / name).write_text(text, encoding="utf-8")
+    print(f"{len(files)} objects written to {options.out}")
+    for secret in secrets:
+        print(f"Secret {secret} is left out: provide it, with the keys password and, optionally, username")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

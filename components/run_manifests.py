@@ -1,0 +1,106 @@
+"""What a run makes in the cluster: its own claim and its CodeRun.
+
+Every ``{{…}}`` in here names something that Argo or the step ``resolve`` made and checked, never a raw parameter.
+"""
+
+import json
+from typing import Any, Final
+
+import yaml
+
+from components.kubelet_text import literal
+from components.names import (
+    CLEANUP_LABEL,
+    CLEANUP_ON_EXIT,
+    PART_OF,
+    PART_OF_LABEL,
+    SEMAPHORE_ANNOTATION,
+    TASK_LABEL,
+    WORKFLOW_LABEL,
+    WORKFLOW_UID_LABEL,
+)
+from components.storage_spec import own_class_name
+from config.settings import StackConfig
+
+OWN_CLAIM: Final = "{{workflow.name}}-work"
+"""Name of the claim that a run with usePVC=true makes."""
+
+_BASE: Final = "base/{{inputs.parameters.owner}}/{{inputs.parameters.repo}}.git"
+_TREE: Final = "trees/{{inputs.parameters.task-id}}"
+
+
+def run_labels() -> dict[str, str]:
+    """Label what a run makes from its first moment, before its task id is known."""
+    return {WORKFLOW_LABEL: "{{workflow.name}}", PART_OF_LABEL: PART_OF, CLEANUP_LABEL: CLEANUP_ON_EXIT}
+
+
+def own_claim_manifest(config: StackConfig, stack: str) -> str:
+    """Write the claim of a run with usePVC=true, as YAML for a resource step with the input ``task-id``."""
+    spec: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": config.storage.own.size}}}
+    class_name = own_class_name(config, stack)
+    if class_name:
+        spec["storageClassName"] = class_name
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": OWN_CLAIM,
+            "labels": {**run_labels(), TASK_LABEL: "{{inputs.parameters.task-id}}", WORKFLOW_UID_LABEL: "{{workflow.uid}}"},
+            "ownerReferences": [_workflow_as_owner()],
+        },
+        "spec": spec,
+    }
+    return yaml.safe_dump(manifest, sort_keys=False)
+
+
+def coderun_manifest(config: StackConfig) -> dict[str, Any]:
+    """Make the CodeRun for a step with the inputs owner, repo, task-id, key, github-app, claim and workspace-path."""
+    security = config.pod_security
+    return {
+        "apiVersion": f"{config.coderun.group}/{config.coderun.version}",
+        "kind": config.coderun.kind,
+        "metadata": {
+            "name": "{{workflow.name}}",
+            "namespace": config.namespace,
+            "labels": {**run_labels(), TASK_LABEL: "{{inputs.parameters.task-id}}", WORKFLOW_UID_LABEL: "{{workflow.uid}}"},
+            "annotations": {SEMAPHORE_ANNOTATION: "{{inputs.parameters.key}}"},
+            "ownerReferences": [_workflow_as_owner()],
+        },
+        "spec": {
+            **config.coderun.spec,
+            "githubApp": "{{inputs.parameters.github-app}}",
+            "workspace": {
+                "path": "{{inputs.parameters.workspace-path}}",
+                "mounts": [
+                    {"claimName": "{{inputs.parameters.claim}}", "subPath": folder, "mountPath": f"/work/{folder}", "readOnly": False}
+                    for folder in (_BASE, _TREE)
+                ],
+                "securityContext": {"runAsUser": security.uid, "runAsGroup": security.gid, "fsGroup": security.gid},
+                # One uid for all pods makes git content with the folders' owner; this keeps it so where the volume maps owners.
+                "env": [
+                    {"name": "GIT_CONFIG_COUNT", "value": "2"},
+                    {"name": "GIT_CONFIG_KEY_0", "value": "safe.directory"},
+                    {"name": "GIT_CONFIG_VALUE_0", "value": f"/work/{_BASE}"},
+                    {"name": "GIT_CONFIG_KEY_1", "value": "safe.directory"},
+                    {"name": "GIT_CONFIG_VALUE_1", "value": f"/work/{_TREE}"},
+                ],
+            },
+        },
+    }
+
+
+def as_environment_value(manifest: dict[str, Any]) -> str:
+    """Write a manifest as JSON for an environment variable."""
+    return literal(json.dumps(manifest, separators=(",", ":")))
+
+
+def _workflow_as_owner() -> dict[str, Any]:
+    # Not blocking: a deleted Workflow is gone at once, its claim and CodeRun follow.
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "name": "{{workflow.name}}",
+        "uid": "{{workflow.uid}}",
+        "controller": False,
+        "blockOwnerDeletion": False,
+    }

@@ -1,0 +1,460 @@
+"""The spec of the WorkflowTemplate ``coderun-template``.
+
+What users give reaches one place only, as environment variables: the step ``resolve``, which checks it. Everything after
+that works with resolve's outputs. The lock is on an inner graph, so that neither waiting for a paused repo nor the
+cleanup occupies it, and there is one lock only: lists of locks can deadlock in Argo.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import payload
+from components.argo_types import (
+    DagTask,
+    EnvVar,
+    Metadata,
+    Parameter,
+    Parameters,
+    PodSecurityContext,
+    ResourceRequirements,
+    RetryStrategy,
+    Script,
+    SecurityContext,
+    Template,
+    Volume,
+    VolumeMount,
+    WorkflowSpec,
+)
+from components.names import (
+    REPOS_CONFIG_MAP,
+    RUN_SERVICE_ACCOUNT,
+    SEMAPHORE_ANNOTATION,
+    SEMAPHORES_CONFIG_MAP,
+    STEP_LABEL,
+    TASK_LABEL,
+    WORKFLOW_LABEL,
+)
+from components.run_manifests import OWN_CLAIM, as_environment_value, coderun_manifest, own_claim_manifest, run_labels
+from config.repos import REPOS_FILE
+from config.settings import StackConfig
+
+SLACK_SECONDS: Final = 900
+"""Added to a budget for what isn't work of the step: scheduling, binding of a volume, pulling an image. A guess with
+room: a claim or an image that isn't there by then needs a person."""
+
+SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "resolve": ("task-messages.sh", "resolve.sh"),
+    "init-worktree": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "fence.sh", "init-worktree.sh"),
+    "create-coderun": ("task-messages.sh", "coderun-end.sh", "run-coderun.sh"),
+    "cleanup": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "cleanup.sh"),
+}
+"""Files of payload/ that make each step's script, in this order (payload/README.md)."""
+
+_POD_DELETE_DELAY: Final = "60s"  # long enough to read an ended step's log, short enough not to fill the node
+_PAUSE_POLL_SECONDS: Final = 10  # the kubelet brings a changed ConfigMap into a pod within about a minute
+_RESOLVED: Final = "/work/resolved"
+_RESOLVE_OUTPUTS: Final = ("owner", "repo", "ref", "task-id", "key", "mode", "credentials-secret", "github-app")
+_INIT_INPUTS: Final = ("owner", "repo", "ref", "task-id", "key", "credentials-secret")
+_RUN_INPUTS: Final = ("owner", "repo", "task-id", "key", "github-app", "claim", "workspace-path")
+_TOKEN_FOLDER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a folder
+_CREDENTIALS_FOLDER: Final = "/etc/coderun/credentials"
+_REPOS_FOLDER: Final = "/etc/coderun/repos"
+
+
+def workflow_template_spec(config: StackConfig, stack: str) -> WorkflowSpec:
+    """Build the spec. It depends on the stack's settings, but not on the repo list.
+
+    Args:
+        config: The stack's settings.
+        stack: The stack's name, part of the name of a storage class that it creates.
+
+    Returns:
+        The spec, as it is applied.
+
+    Raises:
+        ValueError: A script of payload/ contains ``{{``.
+        FileNotFoundError: A script of payload/ is missing.
+    """
+    return {
+        "entrypoint": "coderun-main",
+        "onExit": "cleanup",
+        "serviceAccountName": RUN_SERVICE_ACCOUNT,
+        "parallelism": config.parallelism,
+        "activeDeadlineSeconds": workflow_deadline_seconds(config),
+        "arguments": {"parameters": _arguments(config)},
+        "podGC": {"strategy": "OnPodCompletion", "deleteDelayDuration": _POD_DELETE_DELAY},
+        "ttlStrategy": {
+            "secondsAfterSuccess": config.retention.success_seconds,
+            "secondsAfterFailure": config.retention.failure_seconds,
+        },
+        "workflowMetadata": {"labels": run_labels()},
+        "podMetadata": {"labels": run_labels()},
+        "securityContext": pod_security_context(config),
+        "templates": [
+            _main(),
+            _resolve(config),
+            _locked(config),
+            _claim(config, stack),
+            _init_worktree(config),
+            _init_worktree_own_claim(config),
+            _create_coderun(config),
+            _cleanup(config),
+        ],
+    }
+
+
+def workflow_deadline_seconds(config: StackConfig) -> int:
+    """Add up the longest pause, queue, init and run, so that waiting is never ended as if it were work."""
+    budgets = config.deadlines
+    work = budgets.init_seconds + budgets.fence_seconds + budgets.run_seconds + budgets.fence_seconds
+    return budgets.resolve_seconds + budgets.queue_seconds + work + SLACK_SECONDS
+
+
+def pod_security_context(config: StackConfig) -> PodSecurityContext:
+    """Make the security settings of every pod that touches a claim: one user, never root."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": config.pod_security.uid,
+        "runAsGroup": config.pod_security.gid,
+        "fsGroup": config.pod_security.gid,
+        # Always would walk through every tree of every task at each step.
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def container_security_context() -> SecurityContext:
+    """Make the security settings of every container."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+    }
+
+
+def waiting_resources(config: StackConfig) -> ResourceRequirements:
+    """Size a container that talks and waits."""
+    return {
+        "requests": {"cpu": config.resources.cpu, "memory": config.resources.memory},
+        "limits": {"memory": config.resources.memory},
+    }
+
+
+def git_resources(config: StackConfig) -> ResourceRequirements:
+    """Size a container that runs git. No CPU limit: a throttled checkout holds the lock for longer."""
+    return {
+        "requests": {"cpu": config.resources.git_cpu, "memory": config.resources.git_memory_request},
+        "limits": {"memory": config.resources.git_memory_limit},
+    }
+
+
+def _arguments(config: StackConfig) -> list[Parameter]:
+    return [
+        {"name": "owner", "description": "Owner of the repo. Required."},
+        {"name": "repo", "description": "Name of the repo. Required."},
+        {"name": "ref", "value": "refs/heads/main", "description": "Branch, tag, refs/pull/N/head or commit id to work on."},
+        {"name": "taskId", "value": "", "description": "Name of the task's folder; default pr-N-<workflow> or <workflow>."},
+        {"name": "prNumber", "value": "", "description": "Number of the pull request, if there is one."},
+        {"name": "baseRef", "value": "", "description": "Ref whose branch picks the semaphore; default ref."},
+        {"name": "github-app", "value": config.default_github_app, "description": "Name of the credentials, also given to the CodeRun."},
+        {"name": "usePVC", "value": "false", "description": "true: the run gets a claim of its own."},
+    ]
+
+
+def _main() -> Template:
+    resolved = "{{tasks.resolve.outputs.parameters.%s}}"
+    return {
+        "name": "coderun-main",
+        "dag": {
+            "tasks": [
+                {"name": "resolve", "template": "resolve"},
+                {
+                    "name": "locked",
+                    "template": "locked",
+                    "depends": "resolve.Succeeded",
+                    "arguments": _given({name: resolved % name for name in _RESOLVE_OUTPUTS}),
+                },
+            ],
+        },
+    }
+
+
+def _resolve(config: StackConfig) -> Template:
+    budget = config.deadlines.resolve_seconds
+    variables = {
+        "OWNER": "{{workflow.parameters.owner}}",
+        "REPO": "{{workflow.parameters.repo}}",
+        "REF": "{{workflow.parameters.ref}}",
+        "BASE_REF": "{{workflow.parameters.baseRef}}",
+        "TASK_ID": "{{workflow.parameters.taskId}}",
+        "PR_NUMBER": "{{workflow.parameters.prNumber}}",
+        "GITHUB_APP": "{{workflow.parameters.github-app}}",
+        "USE_PVC": "{{workflow.parameters.usePVC}}",
+        "WORKFLOW_NAME": "{{workflow.name}}",
+        "DEFAULT_GITHUB_APP": config.default_github_app,
+        "REPOS_FILE": f"{_REPOS_FOLDER}/{REPOS_FILE}",
+        "OUTPUT_DIR": _RESOLVED,
+        "PAUSE_POLL_SECONDS": str(_PAUSE_POLL_SECONDS),
+        "PAUSE_TIMEOUT_SECONDS": str(budget),
+    }
+    mounts: list[VolumeMount] = [
+        *_scratch_mounts(),
+        # The folder, not one file of it by subPath: only then a change reaches a run that waits for the end of a pause.
+        {"name": "repos", "mountPath": _REPOS_FOLDER, "readOnly": True},
+        # An empty folder in the token's place keeps it from this container; Argo's own container beside it needs one.
+        {"name": "tmp", "mountPath": _TOKEN_FOLDER, "subPath": "no-token", "readOnly": True},
+    ]
+    return {
+        "name": "resolve",
+        "outputs": {"parameters": [{"name": name, "valueFrom": {"path": f"{_RESOLVED}/{name}"}} for name in _RESOLVE_OUTPUTS]},
+        "metadata": _step_metadata("resolve"),
+        "activeDeadlineSeconds": budget + SLACK_SECONDS,
+        "timeout": _timeout(budget + SLACK_SECONDS),
+        "retryStrategy": _after_loss_of_the_pod(),
+        "volumes": [*_scratch_volumes(config), {"name": "repos", "configMap": {"name": REPOS_CONFIG_MAP}}],
+        "script": _script(config, _source("resolve"), variables, mounts, waiting_resources(config)),
+    }
+
+
+def _locked(config: StackConfig) -> Template:
+    given = "{{inputs.parameters.%s}}"
+    from_task = "{{tasks.%s.outputs.parameters.workspace-path}}"
+    in_init = _given({name: given % name for name in _INIT_INPUTS})
+
+    def run(name: str, init: str, claim: str) -> DagTask:
+        handed_on = {name: given % name for name in ("owner", "repo", "task-id", "key", "github-app")}
+        return {
+            "name": name,
+            "template": "create-coderun",
+            "depends": f"{init}.Succeeded",
+            "arguments": _given({**handed_on, "claim": claim, "workspace-path": from_task % init}),
+        }
+
+    return {
+        "name": "locked",
+        "inputs": _declared(_RESOLVE_OUTPUTS),
+        "synchronization": {"semaphores": [{"configMapKeyRef": {"name": SEMAPHORES_CONFIG_MAP, "key": given % "key"}}]},
+        "dag": {
+            "tasks": [
+                {"name": "init-worktree", "template": "init-worktree", "when": f"{given % 'mode'} == shared", "arguments": in_init},
+                run("create-coderun", "init-worktree", config.storage.shared.claim_name),
+                {
+                    "name": "claim",
+                    "template": "claim",
+                    "when": f"{given % 'mode'} == claim",
+                    "arguments": _given({"task-id": given % "task-id"}),
+                },
+                {"name": "init-worktree-own-claim", "template": "init-worktree-own-claim", "depends": "claim.Succeeded", "arguments": in_init},
+                run("create-coderun-own-claim", "init-worktree-own-claim", OWN_CLAIM),
+            ],
+        },
+    }
+
+
+def _claim(config: StackConfig, stack: str) -> Template:
+    # A resource step has no container of ours to write these settings into.
+    patch = {"containers": [{"name": "main", "resources": waiting_resources(config), "securityContext": container_security_context()}]}
+    return {
+        "name": "claim",
+        "inputs": _declared(["task-id"]),
+        "metadata": _task_metadata("claim"),
+        "activeDeadlineSeconds": SLACK_SECONDS,
+        "timeout": _timeout(SLACK_SECONDS),
+        "retryStrategy": _after_loss_of_the_pod(),
+        "podSpecPatch": json.dumps(patch),
+        "resource": {"action": "apply", "flags": ["--server-side", "--force-conflicts"], "manifest": own_claim_manifest(config, stack)},
+    }
+
+
+def _init_worktree(config: StackConfig) -> Template:
+    volumes: list[Volume] = [{"name": "work", "persistentVolumeClaim": {"claimName": config.storage.shared.claim_name}}]
+    return _init(config, "init-worktree", volumes, [], {})
+
+
+def _init_worktree_own_claim(config: StackConfig) -> Template:
+    # The shared claim is a second volume here and nowhere else: one claim in two volumes of a pod hangs.
+    volumes: list[Volume] = [
+        {"name": "work", "persistentVolumeClaim": {"claimName": OWN_CLAIM}},
+        {"name": "seed", "persistentVolumeClaim": {"claimName": config.storage.shared.claim_name, "readOnly": True}},
+    ]
+    mounts: list[VolumeMount] = [{"name": "seed", "mountPath": "/work/seed", "subPath": "base", "readOnly": True}]
+    return _init(config, "init-worktree-own-claim", volumes, mounts, {"SEED_ROOT": "/work/seed"})
+
+
+def _init(config: StackConfig, name: str, volumes: list[Volume], mounts: list[VolumeMount], extra: Mapping[str, str]) -> Template:
+    variables = {
+        **_run_variables(config),
+        "KEY": "{{inputs.parameters.key}}",
+        "OWNER": "{{inputs.parameters.owner}}",
+        "REPO": "{{inputs.parameters.repo}}",
+        "REF": "{{inputs.parameters.ref}}",
+        "TASK_ID": "{{inputs.parameters.task-id}}",
+        "GIT_SERVER": config.git.server,
+        **_root_variables(),
+        **extra,
+        "WORKSPACE_PATH_FILE": "/work/workspace_path",
+        "COMMIT_FILE": "/work/commit",
+        "CREDENTIALS_DIR": _CREDENTIALS_FOLDER,
+        "LOCK_TIMEOUT_SECONDS": str(config.git.lock_timeout_seconds),
+        "LOW_SPEED_SECONDS": str(config.git.low_speed_seconds),
+        "FENCE_TIMEOUT_SECONDS": str(config.deadlines.fence_seconds),
+    }
+    # Group-readable, not only the owner: with fsGroup the files of a Secret belong to root.
+    credentials: Volume = {
+        "name": "credentials",
+        "secret": {"secretName": "{{inputs.parameters.credentials-secret}}", "optional": True, "defaultMode": 0o440},
+    }
+    all_mounts: list[VolumeMount] = [
+        *_scratch_mounts(),
+        *_work_mounts(),
+        *mounts,
+        {"name": "credentials", "mountPath": _CREDENTIALS_FOLDER, "readOnly": True},
+    ]
+    return {
+        "name": name,
+        "inputs": _declared(_INIT_INPUTS),
+        "outputs": {
+            "parameters": [
+                {"name": "workspace-path", "valueFrom": {"path": "/work/workspace_path"}},
+                {"name": "commit", "valueFrom": {"path": "/work/commit"}},
+            ],
+        },
+        "metadata": _task_metadata("init-worktree"),
+        "activeDeadlineSeconds": config.deadlines.init_seconds + config.deadlines.fence_seconds,
+        "timeout": _timeout(config.deadlines.init_seconds + config.deadlines.fence_seconds),
+        "retryStrategy": _after_loss_of_the_pod(),
+        "volumes": [*_scratch_volumes(config), *volumes, credentials],
+        "script": _script(config, _source("init-worktree"), variables, all_mounts, git_resources(config)),
+    }
+
+
+def _create_coderun(config: StackConfig) -> Template:
+    # No retry: with the pod the agent is ended, and a second one would start in the tree that the first has changed.
+    variables = {
+        **_run_variables(config),
+        "CODERUN_MANIFEST": as_environment_value(coderun_manifest(config)),
+        "SUCCEEDED_PHASES": " ".join(config.coderun.succeeded_phases),
+        "FAILED_PHASES": " ".join(config.coderun.failed_phases),
+        "RUN_TIMEOUT_SECONDS": str(config.deadlines.run_seconds),
+        "END_TIMEOUT_SECONDS": str(config.deadlines.fence_seconds),
+    }
+    metadata = _task_metadata("create-coderun")
+    return {
+        "name": "create-coderun",
+        "inputs": _declared(_RUN_INPUTS),
+        "metadata": {**metadata, "annotations": {SEMAPHORE_ANNOTATION: "{{inputs.parameters.key}}"}},
+        # The script's own deadline comes first: it ends the agent while the lock is still held.
+        "activeDeadlineSeconds": config.deadlines.run_seconds + config.deadlines.fence_seconds + SLACK_SECONDS,
+        "timeout": _timeout(config.deadlines.run_seconds + config.deadlines.fence_seconds + SLACK_SECONDS),
+        "volumes": _scratch_volumes(config),
+        "script": _script(config, _source("create-coderun"), variables, _scratch_mounts(), waiting_resources(config)),
+    }
+
+
+def _cleanup(config: StackConfig) -> Template:
+    # It mounts the shared claim always and the own one never: what is to be deleted must not be in use.
+    volumes: list[Volume] = [
+        *_scratch_volumes(config),
+        {"name": "work", "persistentVolumeClaim": {"claimName": config.storage.shared.claim_name}},
+    ]
+    variables = {
+        **_run_variables(config),
+        **_root_variables(),
+        "LOCK_TIMEOUT_SECONDS": str(config.git.lock_timeout_seconds),
+        "CLEANUP_TIMEOUT_SECONDS": str(config.deadlines.cleanup_seconds),
+    }
+    return {
+        "name": "cleanup",
+        "metadata": _step_metadata("cleanup"),
+        "activeDeadlineSeconds": config.deadlines.cleanup_seconds + SLACK_SECONDS,
+        "timeout": _timeout(config.deadlines.cleanup_seconds + SLACK_SECONDS),
+        "retryStrategy": _after_loss_of_the_pod(),
+        "volumes": volumes,
+        "script": _script(config, _source("cleanup"), variables, [*_scratch_mounts(), *_work_mounts()], git_resources(config)),
+    }
+
+
+def _source(step: str) -> str:
+    text = payload.source(*SCRIPTS[step])
+    # Argo hands a script to its pod in an environment variable, where the kubelet makes one dollar sign of two.
+    if "$$" in text:
+        raise ValueError(
+            f"a script of the step {step} contains '$$', which the kubelet would change. Remedy: use a name made by mktemp, not the process id."
+        )
+    return text
+
+
+def _script(config: StackConfig, source: str, variables: Mapping[str, str], mounts: list[VolumeMount], resources: ResourceRequirements) -> Script:
+    return {
+        "image": config.images.workspace,
+        "imagePullPolicy": config.image_pull_policy,
+        "command": ["sh"],
+        "workingDir": "/work",
+        "source": source,
+        "env": _environment({"HOME": "/tmp", "TMPDIR": "/tmp", **variables}),  # noqa: S108 - the pod's own emptyDir
+        "resources": resources,
+        "securityContext": container_security_context(),
+        "volumeMounts": mounts,
+    }
+
+
+def _environment(variables: Mapping[str, str]) -> list[EnvVar]:
+    return [{"name": name, "value": value} for name, value in variables.items()]
+
+
+def _run_variables(config: StackConfig) -> dict[str, str]:
+    return {
+        "NAMESPACE": config.namespace,
+        "WORKFLOW_NAME": "{{workflow.name}}",
+        "WORKFLOW_UID": "{{workflow.uid}}",
+        "CODERUN_RESOURCE": f"{config.coderun.plural}.{config.coderun.group}",
+        "POD_LABEL": config.coderun.pod_label,
+    }
+
+
+def _root_variables() -> dict[str, str]:
+    return {"BASE_ROOT": "/work/base", "TREES_ROOT": "/work/trees"}
+
+
+def _scratch_volumes(config: StackConfig) -> list[Volume]:
+    limit = config.resources.scratch
+    return [{"name": "scratch", "emptyDir": {"sizeLimit": limit}}, {"name": "tmp", "emptyDir": {"sizeLimit": limit}}]
+
+
+def _scratch_mounts() -> list[VolumeMount]:
+    return [{"name": "scratch", "mountPath": "/work"}, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - the pod's own emptyDir
+
+
+def _work_mounts() -> list[VolumeMount]:
+    return [
+        {"name": "work", "mountPath": "/work/base", "subPath": "base"},
+        {"name": "work", "mountPath": "/work/trees", "subPath": "trees"},
+    ]
+
+
+def _step_metadata(step: str) -> Metadata:
+    return {"labels": {STEP_LABEL: step, WORKFLOW_LABEL: "{{workflow.name}}"}}
+
+
+def _task_metadata(step: str) -> Metadata:
+    return {"labels": {**_step_metadata(step)["labels"], TASK_LABEL: "{{inputs.parameters.task-id}}"}}
+
+
+def _timeout(deadline_seconds: int) -> str:
+    # The deadline counts from the pod's start. This also ends a pod that can't start, so that it gives the lock back.
+    return f"{deadline_seconds + SLACK_SECONDS}s"
+
+
+def _after_loss_of_the_pod() -> RetryStrategy:
+    # Only when Argo lost the pod, never when the script failed: its answer would be the same. The steps may be repeated.
+    return {"limit": 2, "retryPolicy": "OnError", "backoff": {"duration": "10s", "factor": 2}}
+
+
+def _declared(names: Iterable[str]) -> Parameters:
+    return {"parameters": [{"name": name} for name in names]}
+
+
+def _given(values: Mapping[str, str]) -> Parameters:
+    return {"parameters": [{"name": name, "value": value} for name, value in values.items()]}

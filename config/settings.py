@@ -1,0 +1,336 @@
+"""The whole stack file as typed settings.
+
+Field names are written in camelCase in the stack file. Unknown keys are refused everywhere, so that a misspelt setting
+is an error and not a default. Messages of the validators name the remedy; the key is put before them by
+:mod:`config.errors`.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+
+from config.semaphore_keys import branch_key, default_key
+
+_LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_NAMESPACE: Final = rf"^{_LABEL}$"
+_OBJECT_NAME: Final = r"^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$"
+_QUANTITY: Final = r"^[1-9][0-9]*(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
+_PHASE: Final = r"^[A-Za-z][A-Za-z0-9_-]*$"
+_BRANCH_CHARACTERS: Final = re.compile(r"[A-Za-z0-9._/+@#=,-]+")
+_SUBDOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_TEMPLATE_TAG: Final = "{{"
+_OWNED_SPEC_KEYS: Final = frozenset({"githubApp", "workspace"})
+_DAY_SECONDS: Final = 24 * 60 * 60
+
+
+def _refuse_truth_value(value: object) -> object:
+    # Python counts true as 1, a stack file doesn't.
+    if isinstance(value, bool):
+        raise ValueError("true and false aren't numbers. Remedy: give a whole number")  # noqa: TRY004 - pydantic collects ValueError only
+    return value
+
+
+def _refuse_plain_secret(value: object) -> object:
+    if isinstance(value, str):
+        message = "a token stands here in clear. Remedy: pulumi config set --secret --path 'coderun-workspaces:credentials[N].token'"
+        raise ValueError(message)  # noqa: TRY004 - pydantic collects ValueError only
+    return value
+
+
+_NotTruthValue = BeforeValidator(_refuse_truth_value)
+_Count = Annotated[int, _NotTruthValue, Field(ge=1)]
+_Seconds = Annotated[int, _NotTruthValue, Field(ge=1)]
+_UnixId = Annotated[int, _NotTruthValue, Field(ge=1, le=2**31 - 1)]
+_ObjectName = Annotated[str, Field(pattern=_OBJECT_NAME)]
+_Quantity = Annotated[str, Field(pattern=_QUANTITY)]
+_Phase = Annotated[str, Field(pattern=_PHASE)]
+_AppName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")]
+_Owner = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}$")]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+
+
+class PodSecurity(_Settings):
+    """One user and group for all pods of a run, the agent's included: files of one are readable to the others."""
+
+    uid: _UnixId = Field(default=1000, description="User id of every pod of a run. Never 0.")
+    gid: _UnixId = Field(default=1000, description="Group id, and fsGroup, of every pod of a run. Never 0.")
+
+
+class Images(_Settings):
+    """Container images."""
+
+    workspace: str = Field(min_length=1, pattern=r"^[^\s{}]+$", description="Image of all steps: sh, git, kubectl, flock, awk and sed.")
+
+
+class Git(_Settings):
+    """How git talks to the server and to the shared clone."""
+
+    server: str = Field(
+        default="https://github.com",
+        pattern=r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]+)?$",
+        description="Address before /OWNER/REPO.git, without user or password and without a slash at the end.",
+    )
+    low_speed_seconds: _Seconds = Field(
+        default=60, description="A transfer below git's low-speed limit for so many seconds fails: a stalled server stops one task only."
+    )
+    lock_timeout_seconds: _Seconds = Field(default=600, description="Longest wait for the lock of a repo's shared clone, in seconds.")
+
+
+class NewStorageClass(_Settings):
+    """A StorageClass that the stack makes."""
+
+    provisioner: str = Field(min_length=1, description="The class's provisioner.")
+    parameters: Mapping[str, str] = Field(default_factory=dict, description="The provisioner's parameters.")
+    reclaim_policy: Literal["Delete", "Retain"] = Field(default="Delete", description="What becomes of a volume whose claim is deleted.")
+    volume_binding_mode: Literal["Immediate", "WaitForFirstConsumer"] = Field(
+        default="WaitForFirstConsumer", description="When a volume is made for a claim."
+    )
+
+
+class StorageClass(_Settings):
+    """A StorageClass, referenced or made by the stack."""
+
+    name: _ObjectName = Field(
+        description="Name of the class. One that is created gets the stack's name appended (NAME-STACK): classes belong to the whole cluster."
+    )
+    create: NewStorageClass | None = Field(default=None, description="When set the stack makes the class; else it must exist.")
+
+
+class SharedClaim(_Settings):
+    """The long-lived claim with the clones and the worktrees of runs without a claim of their own."""
+
+    claim_name: _ObjectName = Field(default="coderun-shared", description="Name of the claim.")
+    size: _Quantity = Field(default="20Gi", description="Size of the claim.")
+    access_mode: Literal["ReadWriteMany", "ReadWriteOnce"] = Field(
+        default="ReadWriteMany", description="ReadWriteOnce needs all pods of runs on one node."
+    )
+    storage_class: StorageClass | None = Field(default=None, description="Absent: the cluster's default class.")
+    protect: bool = Field(default=True, description="Whether Pulumi refuses to delete the claim, and with it every clone.")
+
+
+class OwnClaim(_Settings):
+    """The claim that a run with usePVC=true makes for itself and gives up at its end."""
+
+    size: _Quantity = Field(default="10Gi", description="Size of the claim.")
+    storage_class: StorageClass | None = Field(default=None, description="Absent: the cluster's default class.")
+
+
+class Storage(_Settings):
+    """Where clones and worktrees are kept."""
+
+    shared: SharedClaim = Field(default_factory=SharedClaim, description="The claim that all runs share.")
+    own: OwnClaim = Field(default_factory=OwnClaim, description="The claim of a run with usePVC=true.")
+
+    @model_validator(mode="after")
+    def _one_maker_a_class(self) -> "Storage":
+        shared, own = self.shared.storage_class, self.own.storage_class
+        if shared and own and own.create and shared.create and shared.name == own.name:
+            raise ValueError(f"the StorageClass {own.name!r} is created twice. Remedy: leave 'create' at shared.storageClass only")
+        return self
+
+
+class CodeRun(_Settings):
+    """The custom resource that stands for an agent's work, and how its end is seen."""
+
+    group: str = Field(default="platform.example.io", pattern=_OBJECT_NAME, description="API group.")
+    version: str = Field(default="v1alpha1", pattern=r"^v[0-9]+((alpha|beta)[0-9]+)?$", description="API version.")
+    plural: str = Field(default="coderuns", pattern=_NAMESPACE, description="Plural resource name, as in a Role.")
+    kind: str = Field(default="CodeRun", pattern=r"^[A-Z][A-Za-z0-9]*$", description="Kind.")
+    pod_label: str = Field(
+        default="platform.example.io/coderun",
+        pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+        description="Label of the agent's pods; its value is the name of their CodeRun.",
+    )
+    succeeded_phases: tuple[_Phase, ...] = Field(default=("Succeeded",), min_length=1, description="Values of status.phase that mean success.")
+    failed_phases: tuple[_Phase, ...] = Field(
+        default=("Failed", "Error", "Cancelled"), min_length=1, description="Values of status.phase that mean failure."
+    )
+    spec: Mapping[str, JsonValue] = Field(
+        default_factory=dict, description="Merged into the spec of every CodeRun, for example the agent's image and command."
+    )
+
+    @field_validator("spec")
+    @classmethod
+    def _leaves_the_runs_own_keys(cls, spec: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+        owned = sorted(_OWNED_SPEC_KEYS & spec.keys())
+        if owned:
+            raise ValueError(f"{', '.join(owned)} is set by each run. Remedy: remove it here")
+        if _TEMPLATE_TAG in json.dumps(spec):
+            raise ValueError("it contains '{{', which Argo would evaluate. Remedy: write it without two braces in a row")
+        return spec
+
+    @model_validator(mode="after")
+    def _phases_are_told_apart(self) -> "CodeRun":
+        both = sorted(set(self.succeeded_phases) & set(self.failed_phases))
+        if both:
+            raise ValueError(f"{', '.join(both)} is in succeededPhases and in failedPhases. Remedy: leave it in one of them")
+        return self
+
+
+class Deadlines(_Settings):
+    """Budgets in seconds. Waiting has budgets of its own, so that it is never ended as if it were work."""
+
+    resolve_seconds: _Seconds = Field(default=_DAY_SECONDS, description="Longest wait of a new run while its repo is paused.")
+    queue_seconds: _Seconds = Field(default=_DAY_SECONDS, description="Longest wait for the semaphore.")
+    init_seconds: _Seconds = Field(default=900, description="Clone, fetch and checkout, without the fence.")
+    fence_seconds: _Seconds = Field(default=300, description="Longest wait for the pods of an agent that is ended.")
+    run_seconds: _Seconds = Field(default=7200, description="Longest life of an agent.")
+    cleanup_seconds: _Seconds = Field(default=600, description="Removal of what a run made.")
+
+
+class Credential(_Settings):
+    """How git reads private repos of one owner: a Secret with the keys `password` and, optionally, `username`."""
+
+    owner: _Owner = Field(description="Owner of the repos.")
+    github_app: _AppName = Field(description="Name that runs give as github-app.")
+    secret_name: _ObjectName | None = Field(default=None, description="An existing Secret in the stack's namespace. Give this or token.")
+    token: Annotated["EncryptedToken | None", BeforeValidator(_refuse_plain_secret)] = Field(
+        default=None,
+        description="A Pulumi secret, of which the stack makes a Secret. Give this or secretName.",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Credential":
+        if (self.secret_name is None) == (self.token is None):
+            raise ValueError("exactly one of secretName and token is needed. Remedy: name an existing Secret, or set token as a Pulumi secret")
+        if self.token and not _SUBDOMAIN.fullmatch(self.secret):
+            raise ValueError(f"no Secret can be named after the owner {self.owner!r}. Remedy: make a Secret yourself and give secretName")
+        return self
+
+    @property
+    def secret(self) -> str:
+        """Name of the Secret that pods mount. A made one is git-OWNER.APP; no owner and no app has a dot, so no two get the same."""
+        return self.secret_name or f"git-{self.owner.lower().replace('_', '.')}.{self.github_app.lower()}"
+
+
+class EncryptedToken(_Settings):
+    """What a stack file holds in place of a secret. The token itself never gets here: it stays a Pulumi Output."""
+
+    secure: str = Field(min_length=1, description="Ciphertext, written by `pulumi config set --secret`.")
+
+
+class Repo(_Settings):
+    """A repository that runs may work on."""
+
+    owner: _Owner = Field(description="Owner, in the spelling that paths and messages shall have.")
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,100}$", description="Name without .git, in the spelling that paths and messages shall have.")
+    default_limit: _Count = Field(default=1, description="Agents at once on all branches without a limit of their own, together.")
+    branches: Mapping[str, _Count] = Field(default_factory=dict, description="Branches with a limit of their own: agents at once.")
+    paused: bool = Field(default=False, description="Holds new runs before they queue, until it is lifted.")
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_folder_name(cls, name: str) -> str:
+        if name in {".", ".."} or name.lower().endswith(".git"):
+            raise ValueError(f"{name!r} can't be a repo's name. Remedy: give the name as in its address, without .git")
+        return name
+
+    @field_validator("branches")
+    @classmethod
+    def _are_branch_names(cls, branches: Mapping[str, int]) -> Mapping[str, int]:
+        for branch in branches:
+            fault = _branch_fault(branch)
+            if fault:
+                raise ValueError(f"{branch[:80]!r} {fault}. Remedy: give a branch's short name, for example main or release/1.0")
+        return branches
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> "Repo":
+        default_key(self.owner, self.name)
+        for branch in self.branches:
+            try:
+                branch_key(self.owner, self.name, branch)
+            except ValueError as error:
+                raise ValueError(f"{error}. Remedy: remove the branch {branch[:80]!r} here; it then counts to the repo's defaultLimit") from error
+        return self
+
+
+class Retention(_Settings):
+    """How long the records of ended runs are kept."""
+
+    success_seconds: _Seconds = Field(default=_DAY_SECONDS, description="Workflow objects of successful runs.")
+    failure_seconds: _Seconds = Field(default=7 * _DAY_SECONDS, description="Workflow objects of failed runs.")
+
+
+class Resources(_Settings):
+    """What the pods of a run ask for. The agent's own pod is the CodeRun controller's business."""
+
+    cpu: _Quantity = Field(default="50m", description="CPU request of steps that only talk and wait.")
+    memory: _Quantity = Field(default="128Mi", description="Memory request and limit of steps that only talk and wait.")
+    git_cpu: _Quantity = Field(default="100m", description="CPU request of steps that run git on the clone.")
+    git_memory_request: _Quantity = Field(default="256Mi", description="Memory request of steps that run git on the clone.")
+    git_memory_limit: _Quantity = Field(default="1Gi", description="Memory limit of steps that run git on the clone.")
+    scratch: _Quantity = Field(default="256Mi", description="Size limit of each step's own /work and /tmp.")
+
+
+class Cluster(_Settings):
+    """Which cluster the stack is for. Absent keys: the environment's KUBECONFIG and its current context."""
+
+    context: str | None = Field(default=None, min_length=1, description="Context of the kubeconfig.")
+    kubeconfig: str | None = Field(default=None, min_length=1, description="Path of a kubeconfig file.")
+
+
+class StackConfig(_Settings):
+    """All settings of a stack."""
+
+    namespace: str = Field(default="argo", pattern=_NAMESPACE, description="Namespace of the stack's objects and of its runs. It must exist.")
+    parallelism: _Count = Field(default=5, description="Pods of one workflow at once.")
+    pod_security: PodSecurity = Field(default_factory=PodSecurity, description="User and group of all pods of a run.")
+    images: Images = Field(description="Container images.")
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(default="IfNotPresent", description="Pull policy of the steps' image.")
+    resources: Resources = Field(default_factory=Resources, description="Requests and limits of the steps.")
+    git: Git = Field(default_factory=Git, description="The git server.")
+    storage: Storage = Field(default_factory=Storage, description="Claims and their classes.")
+    coderun: CodeRun = Field(default_factory=CodeRun, description="The custom resource that stands for an agent's work.")
+    deadlines: Deadlines = Field(default_factory=Deadlines, description="Budgets of each part of a run.")
+    default_github_app: _AppName = Field(default="default", description="Value of github-app for runs that give none.")
+    credentials: tuple[Credential, ...] = Field(default=(), description="Credentials for private repos.")
+    repos: tuple[Repo, ...] = Field(default=(), description="Repositories that runs may work on.")
+    retention: Retention = Field(default_factory=Retention, description="How long the records of ended runs are kept.")
+    kubernetes: Cluster = Field(default_factory=Cluster, description="The cluster.")
+
+    @field_validator("repos")
+    @classmethod
+    def _repos_are_listed_once(cls, repos: tuple[Repo, ...]) -> tuple[Repo, ...]:
+        _refuse_twice((f"{repo.owner}/{repo.name}".lower() for repo in repos), "repo")
+        return repos
+
+    @field_validator("credentials")
+    @classmethod
+    def _credentials_are_listed_once(cls, credentials: tuple[Credential, ...]) -> tuple[Credential, ...]:
+        _refuse_twice((f"{one.owner} {one.github_app}".lower() for one in credentials), "pair of owner and githubApp")
+        named = {one.secret for one in credentials if one.secret_name}
+        made_and_named = sorted(named & {one.secret for one in credentials if one.token})
+        if made_and_named:
+            raise ValueError(
+                f"the Secret {', '.join(made_and_named)} is made for one entry and named by another. Remedy: give token or secretName to both"
+            )
+        return credentials
+
+
+def _refuse_twice(names: Iterable[str], what: str) -> None:
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
+    if twice:
+        raise ValueError(f"the {what} {', '.join(twice)} is listed more than once (capital and small letters count as one). Remedy: leave one entry")
+
+
+def _branch_fault(branch: str) -> str | None:
+    """Say what git, or a run's parameters, would not accept in a branch's short name (git-check-ref-format)."""
+    if branch.startswith("refs/"):
+        return "is a full ref"
+    if not _BRANCH_CHARACTERS.fullmatch(branch):
+        return "has characters outside A-Z a-z 0-9 . _ / + @ # = , -"
+    if branch.startswith("-") or branch == "@":
+        return "isn't a name that git accepts"
+    for part in branch.split("/"):
+        if not part or part.startswith(".") or part.endswith((".", ".lock")) or ".." in part:
+            return "isn't a name that git accepts"
+    return None

@@ -1,0 +1,1 @@
+"""Tests of pure functions and of the program under mocks: no cluster, no engine."""
