@@ -2,14 +2,14 @@
 # create-coderun: applies the CodeRun and stays, with the semaphore held, until it and its pods have ended.
 # Needs task-messages.sh and coderun-end.sh. May be started again for the same run: it then goes on waiting.
 # Input: CODERUN_MANIFEST (JSON) NAMESPACE WORKFLOW_NAME SUCCEEDED_PHASES FAILED_PHASES (space separated) RUN_TIMEOUT_SECONDS CODERUN_RESOURCE POD_LABEL;
-#        optional WORKFLOW_UID, END_TIMEOUT_SECONDS (300: how long an ended CodeRun's pods may take after the deadline).
+#        optional WORKFLOW_UID, FENCE_TIMEOUT_SECONDS (300: how long an ended CodeRun and its pods may take to be gone).
 
 for name in CODERUN_MANIFEST NAMESPACE WORKFLOW_NAME SUCCEEDED_PHASES FAILED_PHASES RUN_TIMEOUT_SECONDS CODERUN_RESOURCE POD_LABEL; do
     eval "[ -n \"\${$name:-}\" ]" || fail "create-coderun: the variable $name is empty. Remedy: deploy the stack again (pulumi up)."
 done
 
 end_limit() {
-    printf '%s' "$(($(now) + ${END_TIMEOUT_SECONDS:-300}))"
+    printf '%s' "$(($(now) + ${FENCE_TIMEOUT_SECONDS:-300}))"
 }
 
 # The pod is asked to go: the agent must not outlive it. Best effort; cleanup and the next holder's fence do the rest.
