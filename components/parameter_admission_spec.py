@@ -13,7 +13,7 @@ _PARAMETERS: Final = (
     " ? object.spec.arguments.parameters : []"
 )
 # Argo takes numbers and truth values too and turns them into text; lists and mappings it would paste as JSON.
-_IS_SCALAR: Final = "type(p.value) in [string, int, double, bool, null_type]"
+_IS_SCALAR: Final = " || ".join(f"type(p.value) == {kind}" for kind in ("string", "int", "double", "bool", "null_type"))
 _GIVEN: Final = f"variables.parameters.filter(p, has(p.value) && ({_IS_SCALAR}) && p.value != null)"
 
 
