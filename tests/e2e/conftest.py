@@ -13,6 +13,7 @@ from tests.e2e.runs import E2E_LABEL, FINISHED, NAMESPACE, TEMPLATE, WORKFLOWS, 
 from tests.e2e.sightings import Sightings
 from tests.e2e.volume import Volume
 from tests.fixtures.coderun_controller.api import Api, ApiError
+from tests.fixtures.git_server.repositories import GATES
 
 HERE = Path(__file__).parent
 REMEDY = "Remedy: `make up`, then `make test-cluster`, which sets PATH and KUBECONFIG"
@@ -57,7 +58,7 @@ def runs(api: Api, git: GitServerControl, request: pytest.FixtureRequest) -> Ite
     known = Runs(api)
     selector = f"{E2E_LABEL}=true"
     left = [w["metadata"]["name"] for w in api.items(WORKFLOWS, selector) if phase(w) not in FINISHED]
-    for name in ("a", "b"):
+    for name in GATES:
         git.open_gate(name)
     for name in left:
         known.stop(name)

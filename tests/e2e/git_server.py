@@ -33,7 +33,11 @@ class GitServerControl:
 
     def bytes_sent(self, repo: str) -> int:
         """All bytes that the server has sent for a repository since its start."""
-        return int(self.stats()["repositories"][f"exampleorg/{repo}"]["bytes_sent"])
+        return self._counter(repo, "bytes_sent")
+
+    def clones(self, repo: str) -> int:
+        """All downloads by clients that had nothing, since its start."""
+        return self._counter(repo, "clones")
 
     def open_gate(self, name: str) -> None:
         """Lets agents of branch gate/NAME go on."""
@@ -42,6 +46,10 @@ class GitServerControl:
     def close_gate(self, name: str) -> None:
         """Holds agents of branch gate/NAME."""
         self._api.request("DELETE", f"{CONTROL}/gates/{name}")
+
+    def _counter(self, repo: str, name: str) -> int:
+        counters = self.stats()["repositories"].get(f"exampleorg/{repo}", {})
+        return int(counters.get(name, 0))
 
     @contextmanager
     def gate(self, name: str) -> Iterator[None]:

@@ -31,6 +31,7 @@ class Crowd:
     workflows: dict[str, JsonObject]
     clone_bytes: int
     sent_bytes: int
+    clones: int
     wanted_commit: str
     fsck: str
     leftovers: frozenset[str]
@@ -47,13 +48,14 @@ def crowd(runs: Runs, git: GitServerControl, shared_volume: Volume) -> Crowd:
     shared_volume.sh('git clone --quiet --bare "$1" /tmp/control.git && rm -rf /tmp/control.git', url)
     clone_bytes = git.bytes_sent(REPO) - start
     wanted = shared_volume.remote_commit(url, "refs/heads/main")
-    start = git.bytes_sent(REPO)
+    start, clones_before = git.bytes_sent(REPO), git.clones(REPO)
     names = [runs.submit(owner="exampleorg", repo=REPO, github_app="rex", taskId=f"e2e-crowd-{n}") for n in range(COUNT)]
     workflows = runs.wait_ended(names, SECONDS)
     return Crowd(
         workflows=workflows,
         clone_bytes=clone_bytes,
         sent_bytes=git.bytes_sent(REPO) - start,
+        clones=git.clones(REPO) - clones_before,
         wanted_commit=wanted,
         fsck=shared_volume.fsck("exampleorg", REPO),
         leftovers=shared_volume.leftovers() - before,
@@ -85,6 +87,7 @@ def test_base_is_sound(crowd: Crowd) -> None:
 def test_base_is_downloaded_once(crowd: Crowd) -> None:
     assert crowd.clone_bytes > 100_000, "too small a repository to tell one download from two"
     assert crowd.sent_bytes < 1.5 * crowd.clone_bytes
+    assert crowd.clones == 1
 
 
 def test_nothing_is_left(crowd: Crowd, runs: Runs) -> None:

@@ -12,7 +12,7 @@ from tests.fixtures.coderun_controller.api import JsonObject
 
 REFS = {
     "none": "refs/heads/main",
-    "branch": "refs/heads/limited",
+    "branch": "refs/heads/gate/c",
     "tag": "refs/tags/v1.0",
     "pull": "refs/pull/7/head",
     "commit": "refs/tags/v1.0",
@@ -40,7 +40,7 @@ def batch(runs: Runs, git: GitServerControl, shared_volume: Volume) -> Batch:
     wanted = {kind: shared_volume.remote_commit(git.repository("sample"), ref) for kind, ref in REFS.items()}
     names = {
         "none": runs.sample(),
-        "branch": runs.sample(ref="limited"),
+        "branch": runs.sample(ref="gate/c"),
         "tag": runs.sample(ref="refs/tags/v1.0"),
         "pull": runs.sample(ref="refs/pull/7/head", prNumber="7", baseRef="refs/heads/main"),
         "commit": runs.sample(ref=wanted["commit"], taskId="e2e-commit"),

@@ -16,9 +16,9 @@ GATE = "b"
 KEY = "exampleorg-sample-limited"
 """A branch that the dev stack limits to one."""
 
-GATED = {"ref": f"refs/heads/gate/{GATE}", "baseRef": "refs/heads/limited"}
+GATED = {"ref": f"refs/heads/stubborn/{GATE}", "baseRef": "refs/heads/limited"}
 STUBBORN_SECONDS = 4.0
-"""How long the stopped agent must have lived on for the test to prove anything. A shell as process 1
+"""How long the stopped agent must have lived on for the test to prove anything. On that branch it
 ignores SIGTERM, so it lives until the pod's grace period of 10 s is over."""
 
 
