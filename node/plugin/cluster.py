@@ -42,7 +42,7 @@ class ApiError(Exception):
 
     @property
     def conflict(self) -> bool:
-        """Another manager owns a field."""
+        """Another manager owns a field, or somebody wrote the object meanwhile."""
         return self.reason == "Conflict"
 
 
@@ -113,10 +113,10 @@ class Cluster:
         return self._call("PUT", kind.path(namespace, obj["metadata"]["name"]), query, obj)
 
     def set_managed_fields(self, kind: Kind, obj: Object, entries: list[Object]) -> Object:
-        """Write who manages which field; ApiError if the object changed meanwhile."""
+        """Write who manages which field; ApiError with `conflict` if the object changed meanwhile."""
         metadata = obj["metadata"]
         operations = [
-            {"op": "test", "path": "/metadata/resourceVersion", "value": _version(obj)},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
             {"op": "replace", "path": "/metadata/managedFields", "value": entries},
         ]
         return self._call(
@@ -215,7 +215,3 @@ def _refusal(status: int, data: bytes) -> ApiError:
 
 def _dry(*, dry_run: bool) -> dict[str, str]:
     return {"dryRun": "All"} if dry_run else {}
-
-
-def _version(obj: Object) -> str:
-    return str(obj["metadata"]["resourceVersion"])

@@ -46,6 +46,8 @@ _MESSAGE_BYTES = 400 * 1024 * 1024  # what the engine itself accepts
 _CREATE_ATTEMPTS = 6
 _CREATE_FIRST_PAUSE_SECONDS = 0.5
 
+_TAKE_OVER_ATTEMPTS = 5
+
 ALREADY_EXISTS = (
     "the object exists in the cluster already, and Pulumi does not take over what it did not make."
     " Remedy: adopt it with `pulumi import {token} <resource name> {id}`, or delete it; after a"
@@ -387,7 +389,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         A namespace or a definition made a moment ago by another resource may not be visible yet:
         then it is tried again for some seconds.
         """
-        cluster, namespace = self._ready.cluster, _namespace(inputs)
+        cluster, namespace, inputs = self._ready.cluster, _namespace(inputs), _as_sent(kind, inputs)
         pause = _CREATE_FIRST_PAUSE_SECONDS
         for attempt in range(1, _CREATE_ATTEMPTS + 1):
             try:
@@ -411,7 +413,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         raise AssertionError("the last attempt returns or raises")
 
     def _update(self, kind: Kind, inputs: Object, manager: str, *, dry_run: bool) -> Object:
-        cluster, namespace = self._ready.cluster, _namespace(inputs)
+        cluster, namespace, inputs = self._ready.cluster, _namespace(inputs), _as_sent(kind, inputs)
         live = cluster.get(kind, namespace, inputs["metadata"]["name"])
         if kind.kind == "CustomResourceDefinition":
             # As by the official plugin: an apply would leave versions of the old schema behind.
@@ -419,13 +421,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             metadata = {**inputs["metadata"], "resourceVersion": version}
             return cluster.replace(kind, namespace, {**inputs, "metadata": metadata}, manager=manager, dry_run=dry_run)
         force = self._force(inputs)
-        entries = ownership.taken_over(live["metadata"].get("managedFields") or [], manager)
-        if entries is not None:
-            if dry_run:
-                # The take-over itself cannot be tried without being done.
-                force = True
-            else:
-                cluster.set_managed_fields(kind, live, entries)
+        if dry_run:
+            # The take-over itself cannot be tried without being done.
+            force = force or ownership.taken_over(_managers(live), manager) is not None
+        else:
+            self._take_over(kind, live, manager)
         try:
             return cluster.apply(kind, namespace, inputs, manager=manager, force=force, dry_run=dry_run)
         except ApiError as error:
@@ -435,6 +435,23 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                     f' program, or annotate the object with {readiness.PATCH_FORCE}: "true".'
                 ) from None
             raise
+
+    def _take_over(self, kind: Kind, live: Object, manager: str) -> None:
+        """Hand the fields of kubectl and of the creation to `manager`."""
+        cluster, metadata = self._ready.cluster, live["metadata"]
+        for attempt in range(1, _TAKE_OVER_ATTEMPTS + 1):
+            entries = ownership.taken_over(_managers(live), manager)
+            if entries is None:
+                return
+            try:
+                cluster.set_managed_fields(kind, live, entries)
+            except ApiError as error:
+                # A controller wrote the object meanwhile.
+                if not error.conflict or attempt == _TAKE_OVER_ATTEMPTS:
+                    raise
+                live = cluster.get(kind, metadata.get("namespace", ""), metadata["name"])
+            else:
+                return
 
     def _force(self, inputs: Object) -> bool:
         asked = readiness.annotation(inputs, readiness.PATCH_FORCE) == "true"
@@ -482,6 +499,15 @@ def _abort_partly(context: grpc.ServicerContext, error: PartlyDoneError) -> NoRe
 def _token(urn: str) -> str:
     """The type token of a URN: `urn:pulumi:stack::project::parent$type::name`."""
     return urn.split("::")[2].rsplit("$", 1)[-1]
+
+
+def _as_sent(kind: Kind, inputs: Object) -> Object:
+    """The inputs as the API server stores them: server-side apply loses track of `stringData`."""
+    return diff.with_encoded_strings(inputs) if kind.kind == "Secret" else inputs
+
+
+def _managers(obj: Object) -> list[Object]:
+    return obj["metadata"].get("managedFields") or []
 
 
 def _namespace(inputs: Object) -> str:
