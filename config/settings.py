@@ -284,7 +284,7 @@ class StackConfig(_Settings):
     namespace: str = Field(default="argo", pattern=_NAMESPACE, description="Namespace of the stack's objects and of its runs. It must exist.")
     parallelism: _Count = Field(default=5, description="Pods of one workflow at once.")
     pod_security: PodSecurity = Field(default_factory=PodSecurity, description="User and group of all pods of a run.")
-    images: Images = Field(description="Container images.")
+    images: Images = Field(description="Images of the steps.")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(default="IfNotPresent", description="Pull policy of the steps' image.")
     resources: Resources = Field(default_factory=Resources, description="Requests and limits of the steps.")
     git: Git = Field(default_factory=Git, description="The git server.")
@@ -294,7 +294,7 @@ class StackConfig(_Settings):
     default_github_app: _AppName = Field(default="default", description="Value of github-app for runs that give none.")
     credentials: tuple[Credential, ...] = Field(default=(), description="Credentials for private repos.")
     repos: tuple[Repo, ...] = Field(default=(), description="Repositories that runs may work on.")
-    retention: Retention = Field(default_factory=Retention, description="How long the records of ended runs are kept.")
+    retention: Retention = Field(default_factory=Retention, description="When ended workflows are deleted.")
     kubernetes: Cluster = Field(default_factory=Cluster, description="The cluster.")
 
     @field_validator("repos")

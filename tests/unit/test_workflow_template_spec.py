@@ -1,0 +1,370 @@
+"""The template of a run, as the issue and the contract want it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+import payload
+from components.argo_types import Template, WorkflowSpec
+from components.workflow_template_spec import SLACK_SECONDS, workflow_deadline_seconds, workflow_template_spec
+from config.settings import StackConfig
+from tests.unit.stack_files import CREATED_CLASS, config_with
+
+TAG = re.compile(r"\{\{(.*?)\}\}")
+SCRIPTS = ("resolve", "init-worktree", "init-worktree-own-claim", "create-coderun", "cleanup")
+LEAVES = (*SCRIPTS, "claim")
+AGENT = {"image": "registry.example/agent:1", "command": ["sh", "-c", 'echo "$(date) $$ $HOME"']}
+
+
+@pytest.fixture(scope="module")
+def config() -> StackConfig:
+    return config_with(
+        storage={"own": {"storageClass": {"name": "fast"}}},
+        coderun={"spec": AGENT},
+        deadlines={"resolveSeconds": 100, "queueSeconds": 200, "initSeconds": 30, "fenceSeconds": 40, "runSeconds": 500, "cleanupSeconds": 60},
+    )
+
+
+@pytest.fixture(scope="module")
+def spec(config: StackConfig) -> WorkflowSpec:
+    return workflow_template_spec(config, "test")
+
+
+@pytest.fixture(scope="module")
+def templates(spec: WorkflowSpec) -> dict[str, Template]:
+    return {template["name"]: template for template in spec["templates"]}
+
+
+def env(template: Template) -> dict[str, str]:
+    return {variable["name"]: variable["value"] for variable in template["script"]["env"]}
+
+
+def texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts(inner)
+
+
+def coderun(template: Template) -> dict[str, Any]:
+    """The CodeRun as the script gets it: the kubelet makes one dollar sign of two."""
+    manifest: dict[str, Any] = json.loads(env(template)["CODERUN_MANIFEST"].replace("$$", "$"))
+    return manifest
+
+
+def test_entry_and_exit(spec: WorkflowSpec) -> None:
+    assert (spec["entrypoint"], spec["onExit"], spec["serviceAccountName"]) == ("coderun-main", "cleanup", "coderun-workflow")
+
+
+def test_parallelism_is_a_whole_number_of_the_settings() -> None:
+    assert workflow_template_spec(config_with(parallelism="7"), "test")["parallelism"] == 7
+
+
+def test_parameters_are_those_of_the_contract(spec: WorkflowSpec) -> None:
+    given = {parameter["name"]: parameter.get("value") for parameter in spec["arguments"]["parameters"]}
+    assert given == {
+        "owner": None,
+        "repo": None,
+        "ref": "refs/heads/main",
+        "taskId": "",
+        "prNumber": "",
+        "baseRef": "",
+        "github-app": "default",
+        "usePVC": "false",
+    }
+
+
+def test_the_spec_does_not_depend_on_the_repo_list(spec: WorkflowSpec) -> None:
+    assert workflow_template_spec(config_with(), "test") == workflow_template_spec(
+        config_with(repos=[{"owner": "a", "name": "b", "branches": {"x": 2}}]), "test"
+    )
+    assert spec
+
+
+def test_raw_parameters_reach_resolves_environment_and_nothing_else(spec: WorkflowSpec) -> None:
+    for template in spec["templates"]:
+        raw = [text for text in texts(template) if "workflow.parameters" in text]
+        if template["name"] == "resolve":
+            assert set(raw) == {f"{{{{workflow.parameters.{parameter['name']}}}}}" for parameter in spec["arguments"]["parameters"]}
+            assert set(raw) <= {variable["value"] for variable in template["script"]["env"]}
+        else:
+            assert raw == []
+    assert not any("workflow.parameters" in text for key, value in spec.items() if key != "templates" for text in texts(value))
+
+
+def test_nothing_is_an_expression(spec: WorkflowSpec) -> None:
+    assert [text for text in texts(spec) if "{{=" in text] == []
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_no_script_has_anything_for_argo_or_the_kubelet_to_replace(templates: dict[str, Template], name: str) -> None:
+    source = templates[name]["script"]["source"]
+    assert source
+    assert "{{" not in source
+    assert "$$" not in source
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_step_is_confined(templates: dict[str, Template], name: str) -> None:
+    script = templates[name]["script"]
+    assert script["command"] == ["sh"]
+    assert script["image"] == "registry.example/workspace:1"
+    assert script["resources"]["requests"].keys() == {"cpu", "memory"}
+    assert script["resources"]["limits"]["memory"]
+    assert script["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+    }
+
+
+def test_the_claims_step_is_confined(templates: dict[str, Template]) -> None:
+    (container,) = json.loads(templates["claim"]["podSpecPatch"])["containers"]
+    assert container["name"] == "main"
+    assert container["resources"]["limits"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_all_pods_have_one_user_that_is_not_root(spec: WorkflowSpec) -> None:
+    assert spec["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "runAsGroup": 1000,
+        "fsGroup": 1000,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_work_is_the_pods_own_and_has_no_claim_twice(templates: dict[str, Template], name: str) -> None:
+    template = templates[name]
+    volumes = {volume["name"]: volume for volume in template["volumes"]}
+    mounts = {mount["mountPath"]: mount for mount in template["script"]["volumeMounts"]}
+    assert "emptyDir" in volumes[mounts["/work"]["name"]]
+    assert all(volume["emptyDir"]["sizeLimit"] for volume in volumes.values() if "emptyDir" in volume)
+    claims = [volume["persistentVolumeClaim"]["claimName"] for volume in volumes.values() if "persistentVolumeClaim" in volume]
+    assert len(claims) == len(set(claims))
+    assert {mount["name"] for mount in mounts.values()} <= set(volumes)
+
+
+@pytest.mark.parametrize(
+    ("name", "claims"),
+    [
+        ("resolve", {}),
+        ("init-worktree", {"work": "coderun-shared"}),
+        ("init-worktree-own-claim", {"work": "{{workflow.name}}-work", "seed": "coderun-shared"}),
+        ("create-coderun", {}),
+        ("cleanup", {"work": "coderun-shared"}),
+    ],
+)
+def test_claims_of_each_step(templates: dict[str, Template], name: str, claims: dict[str, str]) -> None:
+    template = templates[name]
+    found = {volume["name"]: volume["persistentVolumeClaim"]["claimName"] for volume in template["volumes"] if "persistentVolumeClaim" in volume}
+    assert found == claims
+    paths = {mount["mountPath"]: (mount["name"], mount.get("subPath")) for mount in template["script"]["volumeMounts"]}
+    if "work" in claims:
+        assert paths["/work/base"] == ("work", "base")
+        assert paths["/work/trees"] == ("work", "trees")
+
+
+def test_the_seed_is_read_only(templates: dict[str, Template]) -> None:
+    template = templates["init-worktree-own-claim"]
+    (seed,) = [mount for mount in template["script"]["volumeMounts"] if mount["name"] == "seed"]
+    assert seed == {"name": "seed", "mountPath": "/work/seed", "subPath": "base", "readOnly": True}
+    assert env(template)["SEED_ROOT"] == "/work/seed"
+    assert "SEED_ROOT" not in env(templates["init-worktree"])
+
+
+def test_resolve_sees_no_service_account_token(templates: dict[str, Template]) -> None:
+    mounts = {mount["mountPath"]: mount for mount in templates["resolve"]["script"]["volumeMounts"]}
+    token = mounts["/var/run/secrets/kubernetes.io/serviceaccount"]
+    assert (token["name"], token["readOnly"]) == ("tmp", True)
+
+
+def test_resolve_sees_changes_of_the_repo_list(templates: dict[str, Template]) -> None:
+    (mount,) = [mount for mount in templates["resolve"]["script"]["volumeMounts"] if mount["name"] == "repos"]
+    assert "subPath" not in mount, "a file mounted by subPath never changes"
+    assert env(templates["resolve"])["REPOS_FILE"] == mount["mountPath"] + "/repos.tsv"
+
+
+def test_credentials_are_a_file_that_need_not_be_there(templates: dict[str, Template]) -> None:
+    for name in ("init-worktree", "init-worktree-own-claim"):
+        (volume,) = [volume for volume in templates[name]["volumes"] if "secret" in volume]
+        assert volume["secret"] == {"secretName": "{{inputs.parameters.credentials-secret}}", "optional": True, "defaultMode": 0o440}
+    for name in ("resolve", "create-coderun", "cleanup"):
+        assert not [volume for volume in templates[name]["volumes"] if "secret" in volume]
+
+
+def test_one_lock_on_the_inner_graph_only(spec: WorkflowSpec, templates: dict[str, Template]) -> None:
+    assert [template["name"] for template in spec["templates"] if "synchronization" in template] == ["locked"]
+    assert templates["locked"]["synchronization"] == {
+        "semaphores": [{"configMapKeyRef": {"name": "workflow-semaphores", "key": "{{inputs.parameters.key}}"}}],
+    }
+    assert "synchronization" not in spec
+
+
+def test_the_two_modes_exclude_each_other(templates: dict[str, Template]) -> None:
+    tasks = {task["name"]: task for task in templates["locked"]["dag"]["tasks"]}
+    assert tasks["init-worktree"]["when"] == "{{inputs.parameters.mode}} == shared"
+    assert tasks["claim"]["when"] == "{{inputs.parameters.mode}} == claim"
+    assert tasks["init-worktree-own-claim"]["depends"] == "claim.Succeeded"
+    assert tasks["create-coderun"]["depends"] == "init-worktree.Succeeded"
+    assert tasks["create-coderun-own-claim"]["depends"] == "init-worktree-own-claim.Succeeded"
+
+
+def given(task: Mapping[str, Any]) -> dict[str, str]:
+    return {parameter["name"]: parameter["value"] for parameter in task["arguments"]["parameters"]}
+
+
+def test_the_agent_gets_the_tree_that_init_made(templates: dict[str, Template]) -> None:
+    tasks = {task["name"]: task for task in templates["locked"]["dag"]["tasks"]}
+    for name, init, claim in (
+        ("create-coderun", "init-worktree", "coderun-shared"),
+        ("create-coderun-own-claim", "init-worktree-own-claim", "{{workflow.name}}-work"),
+    ):
+        arguments = given(tasks[name])
+        assert arguments["workspace-path"] == f"{{{{tasks.{init}.outputs.parameters.workspace-path}}}}"
+        assert arguments["claim"] == claim
+
+
+def test_every_task_gives_exactly_the_inputs_of_its_template(templates: dict[str, Template]) -> None:
+    for graph in ("coderun-main", "locked"):
+        for task in templates[graph]["dag"]["tasks"]:
+            template = templates[task["template"]]
+            declared = {parameter["name"] for parameter in template["inputs"]["parameters"]} if "inputs" in template else set()
+            assert (set(given(task)) if "arguments" in task else set()) == declared, task["name"]
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_a_step_uses_declared_inputs_only(templates: dict[str, Template], name: str) -> None:
+    template = templates[name]
+    declared = {f"inputs.parameters.{parameter['name']}" for parameter in template["inputs"]["parameters"]} if "inputs" in template else set()
+    used = {tag for text in texts(template) for tag in TAG.findall(text) if tag.startswith("inputs.")}
+    assert used == declared
+
+
+def test_cleanup_needs_nothing_of_other_steps(templates: dict[str, Template]) -> None:
+    tags = {tag for text in texts(templates["cleanup"]) for tag in TAG.findall(text)}
+    assert tags == {"workflow.name", "workflow.uid"}
+
+
+def test_workspace_path_and_commit_are_outputs(templates: dict[str, Template]) -> None:
+    for name in ("init-worktree", "init-worktree-own-claim"):
+        outputs = {parameter["name"]: parameter["valueFrom"]["path"] for parameter in templates[name]["outputs"]["parameters"]}
+        assert outputs == {"workspace-path": env(templates[name])["WORKSPACE_PATH_FILE"], "commit": env(templates[name])["COMMIT_FILE"]}
+
+
+def test_the_steps_get_what_their_scripts_ask_for(templates: dict[str, Template]) -> None:
+    """Every variable that a script's head names as input is set, the optional ones apart."""
+    for name in ("resolve", "create-coderun", "cleanup"):
+        checked = re.search(r"for name in ([A-Z_ ]+); do", templates[name]["script"]["source"])
+        if checked:
+            assert set(checked[1].split()) <= set(env(templates[name]))
+    assert env(templates["create-coderun"])["CODERUN_RESOURCE"] == "coderuns.platform.example.io"
+
+
+def test_the_coderun(templates: dict[str, Template]) -> None:
+    manifest = coderun(templates["create-coderun"])
+    assert (manifest["apiVersion"], manifest["kind"]) == ("platform.example.io/v1alpha1", "CodeRun")
+    metadata = manifest["metadata"]
+    assert (metadata["name"], metadata["namespace"]) == ("{{workflow.name}}", "argo")
+    assert metadata["labels"] == {
+        "workflow": "{{workflow.name}}",
+        "app.kubernetes.io/part-of": "coderun",
+        "coderun/task-id": "{{inputs.parameters.task-id}}",
+        "coderun/cleanup": "on-exit",
+        "coderun/workflow-uid": "{{workflow.uid}}",
+    }
+    assert metadata["annotations"] == {"coderun/semaphore-key": "{{inputs.parameters.key}}"}
+    (owner,) = metadata["ownerReferences"]
+    assert (owner["kind"], owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == ("Workflow", "{{workflow.uid}}", False, False)
+    workspace = manifest["spec"]["workspace"]
+    base, tree = "base/{{inputs.parameters.owner}}/{{inputs.parameters.repo}}.git", "trees/{{inputs.parameters.task-id}}"
+    assert workspace["path"] == "{{inputs.parameters.workspace-path}}"
+    assert workspace["mounts"] == [
+        {"claimName": "{{inputs.parameters.claim}}", "subPath": base, "mountPath": f"/work/{base}", "readOnly": False},
+        {"claimName": "{{inputs.parameters.claim}}", "subPath": tree, "mountPath": f"/work/{tree}", "readOnly": False},
+    ]
+    assert workspace["securityContext"] == {"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}
+    git = {variable["name"]: variable["value"] for variable in workspace["env"]}
+    assert git["GIT_CONFIG_COUNT"] == "2"
+    assert {git["GIT_CONFIG_VALUE_0"], git["GIT_CONFIG_VALUE_1"]} == {f"/work/{base}", f"/work/{tree}"}
+    assert manifest["spec"]["githubApp"] == "{{inputs.parameters.github-app}}"
+    assert {key: manifest["spec"][key] for key in AGENT} == AGENT, "dollar signs of the settings arrive unchanged"
+
+
+def test_the_own_claim(templates: dict[str, Template]) -> None:
+    resource = templates["claim"]["resource"]
+    manifest = yaml.safe_load(resource["manifest"])
+    assert resource["action"] == "apply"
+    assert manifest["metadata"]["name"] == "{{workflow.name}}-work"
+    assert manifest["metadata"]["labels"]["workflow"] == "{{workflow.name}}"
+    assert manifest["metadata"]["ownerReferences"][0]["uid"] == "{{workflow.uid}}"
+    assert manifest["spec"] == {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Gi"}}, "storageClassName": "fast"}
+
+
+def own_class(**storage: object) -> object:
+    spec = workflow_template_spec(config_with(storage=storage), "blue")
+    (manifest,) = [template["resource"]["manifest"] for template in spec["templates"] if "resource" in template]
+    return yaml.safe_load(manifest)["spec"].get("storageClassName")
+
+
+def test_the_own_claims_class() -> None:
+    assert own_class() is None, "the cluster's default"
+    assert own_class(own={"storageClass": {"name": "fast"}}) == "fast"
+    assert own_class(own={"storageClass": CREATED_CLASS}) == "fast-blue"
+    assert own_class(shared={"storageClass": CREATED_CLASS}, own={"storageClass": {"name": "fast"}}) == "fast-blue"
+
+
+def test_waiting_is_never_ended_as_if_it_were_work(spec: WorkflowSpec, config: StackConfig) -> None:
+    assert spec["activeDeadlineSeconds"] == workflow_deadline_seconds(config) == 100 + 200 + 30 + 40 + 500 + 40 + SLACK_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"), [("resolve", "PAUSE_TIMEOUT_SECONDS"), ("create-coderun", "RUN_TIMEOUT_SECONDS"), ("cleanup", "CLEANUP_TIMEOUT_SECONDS")]
+)
+def test_a_scripts_own_deadline_comes_before_its_pods(templates: dict[str, Template], name: str, variable: str) -> None:
+    assert int(env(templates[name])[variable]) < templates[name]["activeDeadlineSeconds"]
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_step_ends_some_time_even_if_its_pod_never_starts(templates: dict[str, Template], name: str) -> None:
+    template = templates[name]
+    assert int(template["timeout"].removesuffix("s")) > template["activeDeadlineSeconds"]
+
+
+def test_an_agent_is_not_started_twice_in_one_tree(templates: dict[str, Template]) -> None:
+    assert "retryStrategy" not in templates["create-coderun"]
+    for name in set(LEAVES) - {"create-coderun"}:
+        assert templates[name]["retryStrategy"]["retryPolicy"] == "OnError"
+
+
+def test_labels_of_what_a_run_makes(spec: WorkflowSpec, templates: dict[str, Template]) -> None:
+    labels = {"workflow": "{{workflow.name}}", "app.kubernetes.io/part-of": "coderun", "coderun/cleanup": "on-exit"}
+    assert spec["podMetadata"]["labels"] == labels
+    assert spec["workflowMetadata"]["labels"] == labels
+    step = templates["create-coderun"]["metadata"]
+    assert step["labels"]["coderun/step"] == "create-coderun"
+    assert step["labels"]["coderun/task-id"] == "{{inputs.parameters.task-id}}"
+    assert step["annotations"] == {"coderun/semaphore-key": "{{inputs.parameters.key}}"}
+
+
+def test_pods_and_workflows_are_tidied_away(spec: WorkflowSpec) -> None:
+    assert spec["podGC"] == {"strategy": "OnPodCompletion", "deleteDelayDuration": "60s"}
+    assert spec["ttlStrategy"] == {"secondsAfterSuccess": 86400, "secondsAfterFailure": 604800}
+
+
+def test_a_script_that_the_kubelet_would_change_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payload, "source", lambda *_names: "echo $$\n")
+    with pytest.raises(ValueError, match="the kubelet would change"):
+        workflow_template_spec(config_with(), "test")
