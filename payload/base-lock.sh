@@ -99,7 +99,7 @@ git_environment() {
 first_line() {
     first_line_text=
     if [ -f "$1" ]; then
-        read -r first_line_text <"$1" || true
+        IFS= read -r first_line_text <"$1" || true
     fi
     printf '%s' "$first_line_text"
 }

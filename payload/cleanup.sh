@@ -59,6 +59,7 @@ remove_task() {
 }
 
 remove_own_tasks() {
+    tab=$(printf '\t')
     for record_file in "$BASE_ROOT"/.tasks/*; do
         if [ ! -f "$record_file" ] || [ -h "$record_file" ]; then
             continue
@@ -66,14 +67,15 @@ remove_own_tasks() {
         record_task=${record_file##*/}
         record_line=$(first_line "$record_file")
         case $record_line in
-            "$WORKFLOW_UID	"*) ;;
+            "$WORKFLOW_UID$tab"*) ;;
             *) continue ;;
         esac
-        record_owner=${record_line#*	}
-        record_repo=${record_owner#*	}
-        record_owner=${record_owner%%	*}
+        record_repo=${record_line##*"$tab"}
+        record_owner=${record_line#*"$tab"}
+        record_owner=${record_owner%%"$tab"*}
         # Paths for rm are made of these.
-        if ! is_task_id "$record_task" || ! is_owner "$record_owner" || ! is_repository "$record_repo"; then
+        if [ "$record_line" != "$WORKFLOW_UID$tab$record_owner$tab$record_repo" ] ||
+            ! is_task_id "$record_task" || ! is_owner "$record_owner" || ! is_repository "$record_repo"; then
             fail "cleanup: the record $(quoted "$record_file") is damaged ($(quoted "$record_line")). Remedy: have an operator look at it; nothing was deleted for it."
         fi
         remove_task "$record_task" "$record_owner" "$record_repo"

@@ -257,6 +257,9 @@ while :; do
     fi
     say "ref $REF moved while it was fetched: looking again"
 done
+# The id of an annotated tag, or of a file, can be asked for as well.
+COMMIT=$(GIT_OBJECT_DIRECTORY=$BASE/objects git --git-dir="$BASE" rev-parse --quiet --verify "$COMMIT^{commit}") ||
+    refuse ref "$(quoted "$REF") does not name a commit in $(quoted "$OWNER/$REPO")" "give a branch, a tag of a commit, a pull request or a commit id"
 brought=$(now)
 
 add_tree

@@ -6,7 +6,7 @@
 
 mkdir -p "$CLAIM_ROOT/base/.tasks" "$CLAIM_ROOT/trees" 2>"$SCRATCH/error" || fail_storage "folders of the claim" "$SCRATCH/error"
 
-probe=$CLAIM_ROOT/base/.probe.$$
+probe=$(mktemp "$CLAIM_ROOT/base/.probe.XXXXXX" 2>"$SCRATCH/error") || fail_storage "a file on the claim" "$SCRATCH/error"
 (printf 'probe\n' >"$probe") 2>"$SCRATCH/error" || fail_storage "a file on the claim" "$SCRATCH/error"
 [ "$(cat "$probe")" = probe ] || fail "claim: what was written is not read back. Remedy: use another storage class for storage.shared."
 ln "$probe" "$probe.link" 2>"$SCRATCH/error" ||

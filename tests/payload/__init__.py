@@ -1,0 +1,1 @@
+"""The steps' scripts against real git over HTTP, on a plain disk, with a stand-in for kubectl."""

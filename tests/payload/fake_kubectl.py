@@ -1,0 +1,201 @@
+"""Stands in for kubectl: objects are JSON files, ``OBJECTS/<plural>/<name>.json``; every call is a line of ``calls.log``.
+
+Run as a program with FAKE_KUBECTL_FOLDER in its environment. It knows the forms that the scripts use and refuses all others.
+An object's field ``fake`` says how it behaves:
+
+- ``goneAfter``: number of reads that a deleted object survives (default 0);
+- ``endsPods``: deleting it deletes the pods of this label selector, as its controller would;
+- ``phases``: each read moves ``status.phase`` on to the next of these.
+
+A file ``failures`` with a number makes that many calls fail as an API server does that is away.
+"""
+
+import fcntl
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+_TOKEN = re.compile(r"\{(?P<expression>[^{}]*)\}|(?P<text>[^{}]+)")
+_STEP = re.compile(r"\.(?P<name>[A-Za-z0-9_-]+|\*)|\['(?P<quoted>(?:[^'\\]|\\.)+)'\]|\[(?P<index>\d+|\*)\]")
+_PLURALS = {"pod": "pods", "coderun": "coderuns", "persistentvolumeclaim": "persistentvolumeclaims"}
+_FIELD_SELECTOR = "status.phase!=Succeeded,status.phase!=Failed"
+_FLAGS_WITH_VALUE = {"--namespace", "--selector", "--field-selector", "-o", "-f"}
+
+
+def stop(message: str) -> NoReturn:
+    """Fail as kubectl does."""
+    sys.stderr.write(f"{message}\n")
+    sys.exit(1)
+
+
+def values_at(path: str, document: Any) -> list[Any]:  # noqa: ANN401 - any JSON
+    """Evaluate a path of kubectl's JSONPath; what is missing is left out."""
+    found, position = [document], 0
+    while position < len(path):
+        step = _STEP.match(path, position)
+        if not step:
+            stop(f"fake kubectl: can't read the JSONPath {path!r}")
+        position = step.end()
+        name = step["name"] or (step["quoted"] or "").replace("\\.", ".")
+        following: list[Any] = []
+        for value in found:
+            if name == "*" or step["index"] == "*":
+                following += value.values() if isinstance(value, dict) else value
+            elif step["index"]:
+                following += value[int(step["index"]) : int(step["index"]) + 1]
+            elif isinstance(value, dict) and name in value:
+                following.append(value[name])
+        found = following
+    return found
+
+
+def render(template: str, document: Any) -> str:  # noqa: ANN401 - any JSON
+    """Print a document by a JSONPath template with literals, paths and unnested ranges."""
+    text, current, in_range = "", [document], list[str]()
+    collecting = False
+    for token in _TOKEN.finditer(template):
+        expression = token["expression"]
+        if expression is not None and expression.startswith("range "):
+            current, collecting, in_range = values_at(expression.removeprefix("range ").strip(), document), True, []
+        elif expression == "end":
+            text += "".join(_one(part, item) for item in current for part in in_range)
+            current, collecting = [document], False
+        elif collecting:
+            in_range.append(token[0])
+        else:
+            text += _one(token[0], document)
+    return text
+
+
+def _one(token: str, document: Any) -> str:  # noqa: ANN401 - any JSON
+    if not token.startswith("{"):
+        return token
+    expression = token[1:-1]
+    if expression.startswith('"'):
+        return str(json.loads(expression))
+    return " ".join(str(value) for value in values_at(expression, document))
+
+
+def _selects(part: str, labels: dict[str, str]) -> bool:
+    name, equals, value = part.partition("=")
+    return labels.get(name) == value if equals else name in labels
+
+
+class Store:
+    """The folder of objects."""
+
+    def __init__(self, folder: Path) -> None:
+        """Takes FAKE_KUBECTL_FOLDER."""
+        self.folder = folder
+
+    def path(self, resource: str, name: str) -> Path:
+        """Where an object is."""
+        kind = resource.partition(".")[0]
+        return self.folder / "objects" / _PLURALS.get(kind, kind) / f"{name}.json"
+
+    def objects(self, resource: str, selector: str, *, living: bool) -> Iterator[dict[str, Any]]:
+        """List objects, as a read of each."""
+        for path in sorted(self.path(resource, "x").parent.glob("*.json")):
+            found = self.read(path)
+            if found is None:
+                continue
+            labels = found["metadata"].get("labels", {})
+            if not all(_selects(part, labels) for part in selector.split(",") if part):
+                continue
+            if not living or found.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
+                yield found
+
+    def read(self, path: Path) -> dict[str, Any] | None:
+        """Read one, which may be its last read."""
+        if not path.exists():
+            return None
+        found: dict[str, Any] = json.loads(path.read_text())
+        fake = found.setdefault("fake", {})
+        if "deletionTimestamp" in found["metadata"]:
+            fake["goneAfter"] = fake.get("goneAfter", 0) - 1
+            if fake["goneAfter"] < 0:
+                path.unlink()
+                return None
+        if fake.get("phases"):
+            found.setdefault("status", {})["phase"] = fake["phases"].pop(0)
+        path.write_text(json.dumps(found))
+        return found
+
+    def apply(self, applied: dict[str, Any]) -> None:
+        """Make one, which behaves as the file ``applied-behave.json`` says."""
+        path = self.path(f"{applied['kind'].lower()}s", applied["metadata"]["name"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        behaviour = self.folder / "applied-behave.json"
+        path.write_text(json.dumps(applied | (json.loads(behaviour.read_text()) if behaviour.exists() else {})))
+
+    def delete(self, path: Path) -> bool:
+        """Mark one as deleted; False if it isn't there."""
+        if not path.exists():
+            return False
+        found = json.loads(path.read_text())
+        found["metadata"]["deletionTimestamp"] = "2024-01-01T00:00:00Z"
+        if found.get("fake", {}).get("goneAfter", 0) == 0:
+            path.unlink()
+        else:
+            path.write_text(json.dumps(found))
+        if ends := found.get("fake", {}).get("endsPods"):
+            for pod in list(self.objects("pods", ends, living=False)):
+                self.delete(self.path("pods", pod["metadata"]["name"]))
+        return True
+
+
+def main() -> None:
+    """Answer one call."""
+    folder = Path(os.environ["FAKE_KUBECTL_FOLDER"])
+    words, flags = list[str](), dict[str, str]()
+    arguments = iter(sys.argv[1:])
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if argument in _FLAGS_WITH_VALUE:
+            flags[argument] = next(arguments)
+        elif argument.startswith("-"):
+            flags[name] = value if equals else "true"
+        else:
+            words.append(argument)
+    with (folder / "calls.log").open("a") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        log.write(json.dumps(sys.argv[1:]) + "\n")
+        log.flush()
+        failures = folder / "failures"
+        if failures.exists() and (left := int(failures.read_text())) > 0:
+            failures.write_text(str(left - 1))
+            stop("The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?")
+        run(Store(folder), words, flags)
+
+
+def run(store: Store, words: list[str], flags: dict[str, str]) -> None:
+    """Do what the call says."""
+    if flags.get("--namespace") != "argo" or flags.get("--field-selector", _FIELD_SELECTOR) != _FIELD_SELECTOR:
+        stop("fake kubectl: another namespace, or another field selector than the one it knows")
+    match words:
+        case ["get", resource]:
+            items = list(store.objects(resource, flags.get("--selector", ""), living="--field-selector" in flags))
+            sys.stdout.write(render(flags["-o"].removeprefix("jsonpath="), {"items": items}))
+        case ["get", resource, name]:
+            found = store.read(store.path(resource, name))
+            if found is not None:
+                sys.stdout.write(render(flags["-o"].removeprefix("jsonpath="), found))
+            elif "--ignore-not-found" not in flags:
+                stop(f'Error from server (NotFound): {resource} "{name}" not found')
+        case ["delete", resource, name]:
+            if flags.get("--wait") != "false":
+                stop("fake kubectl: a deletion must not wait")
+            if not store.delete(store.path(resource, name)) and "--ignore-not-found" not in flags:
+                stop(f'Error from server (NotFound): {resource} "{name}" not found')
+        case ["apply"]:
+            store.apply(json.loads(sys.stdin.read()))
+        case _:
+            stop(f"fake kubectl: unknown call {words}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""Runs a step's script as Argo does, with a claim on a plain disk and a stand-in for the cluster."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import payload
+from components.workflow_template_spec import SCRIPTS
+from tests.fixtures.git_server.repositories import git
+
+OWNER = "exampleorg"
+REPO = "sample"
+KEY = "exampleorg-sample-main"
+POD_LABEL = "platform.example.io/coderun"
+UID = "00000000-0000-4000-8000-%012d"
+STEPS = {**SCRIPTS, "prepare": ("task-messages.sh", "base-lock.sh", "prepare-claim.sh")}
+
+
+def uid(number: int) -> str:
+    """A workflow's UID."""
+    return UID % number
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a step ended."""
+
+    code: int
+    output: str
+    errors: str
+    message: str
+    """What the pod's status would show."""
+
+    def assert_succeeded(self) -> None:
+        """Raises AssertionError with the step's words if it failed."""
+        assert self.code == 0, f"exit {self.code}\n{self.output}\n{self.errors}"
+
+    def assert_refused(self, *parts: str) -> None:
+        """Raises AssertionError unless the step failed with one line that has all parts and a remedy."""
+        assert self.code == 1, f"exit {self.code}\n{self.output}\n{self.errors}"
+        assert self.message.count("\n") == 1, self.message
+        assert "Remedy: " in self.message
+        for part in parts:
+            assert part in self.message, f"{part!r} is not in {self.message!r}"
+
+
+class Cluster:
+    """The objects that the stand-in for kubectl shows."""
+
+    def __init__(self, folder: Path) -> None:
+        """Makes the folder and the program."""
+        self.folder = folder
+        (folder / "objects").mkdir(parents=True)
+        (folder / "bin").mkdir()
+        program = folder / "bin" / "kubectl"
+        program.write_text(f"#!{sys.executable} -IS\n{Path(__file__).with_name('fake_kubectl.py').read_text()}")
+        program.chmod(0o755)
+
+    def put(self, resource: str, name: str, **fields: Any) -> None:  # noqa: ANN401 - any JSON
+        """Adds an object: labels, annotations and owner (a UID) go to its metadata, all else is as given."""
+        metadata: dict[str, Any] = {"name": name}
+        for key in ("labels", "annotations", "uid"):
+            if key in fields:
+                metadata[key] = fields.pop(key)
+        if "owner" in fields:
+            metadata["ownerReferences"] = [{"kind": "Workflow", "uid": fields.pop("owner")}]
+        path = self.folder / "objects" / resource / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"metadata": metadata, **fields}))
+
+    def remove(self, resource: str, name: str) -> None:
+        """Takes an object away, as a controller does."""
+        (self.folder / "objects" / resource / f"{name}.json").unlink()
+
+    def names(self, resource: str) -> set[str]:
+        """What there is."""
+        return {path.stem for path in (self.folder / "objects" / resource).glob("*.json")}
+
+    def fail_calls(self, number: int) -> None:
+        """Makes the next calls fail as an API server does that is away."""
+        (self.folder / "failures").write_text(str(number))
+
+    def applied_behave(self, **fields: Any) -> None:  # noqa: ANN401 - any JSON
+        """What an applied object gets beside what was applied."""
+        (self.folder / "applied-behave.json").write_text(json.dumps(fields))
+
+    def deletions(self) -> list[str]:
+        """``<plural>/<name>`` of every deletion that was asked for, in order."""
+        calls = [json.loads(line) for line in self.log().splitlines()]
+        words = [[word for word in call if not word.startswith("-")] for call in calls]
+        return [f"{line[2].split('.')[0].removesuffix('s')}s/{line[3]}" for line in words if line[1] == "delete"]
+
+    def log(self) -> str:
+        """The calls as they are on the command line."""
+        path = self.folder / "calls.log"
+        return path.read_text() if path.exists() else ""
+
+    def coderun(self, name: str, number: int, key: str = KEY, **fields: Any) -> None:  # noqa: ANN401 - any JSON
+        """Adds a CodeRun of workflow NAME with UID number, and its controller's ways: a deletion ends its pods."""
+        self.put(
+            "coderuns",
+            name,
+            labels={"workflow": name, "coderun/workflow-uid": uid(number)},
+            annotations={"coderun/semaphore-key": key},
+            **{"fake": {"endsPods": f"{POD_LABEL}={name}"}, **fields},
+        )
+
+    def agent_pod(self, coderun: str, **fields: Any) -> None:  # noqa: ANN401 - any JSON
+        """Adds the pod of a CodeRun."""
+        self.put("pods", f"{coderun}-agent", labels={POD_LABEL: coderun}, **{"status": {"phase": "Running"}, **fields})
+
+    def step_pod(self, workflow: str, number: int, *, step: str = "create-coderun", key: str = KEY, **fields: Any) -> None:  # noqa: ANN401
+        """Adds a living pod of a workflow's step."""
+        node = f"{workflow}.onExit" if step == "cleanup" else f"{workflow}.locked.{step}"
+        self.put(
+            "pods",
+            f"{workflow}-{step}",
+            labels={"workflows.argoproj.io/workflow": workflow, "coderun/step": step},
+            annotations={"coderun/semaphore-key": key, "workflows.argoproj.io/node-name": node},
+            owner=uid(number),
+            **{"status": {"phase": "Running"}, **fields},
+        )
+
+    def workflow(self, name: str, number: int, *, phase: str = "Running", locked: str | None = "Running", **spec: str) -> None:
+        """Adds a workflow; ``locked`` is the phase of the node that holds the semaphore."""
+        nodes = {name: {"templateName": "coderun-main", "phase": phase}}
+        if locked:
+            nodes[f"{name}-1"] = {"templateName": "locked", "phase": locked}
+        self.put("workflows", name, uid=uid(number), spec=spec, status={"phase": phase, "nodes": nodes})
+
+
+@dataclass
+class Bench:
+    """A claim, a cluster and a git server's address: what the steps of several runs share."""
+
+    folder: Path
+    server: str
+    cluster: Cluster = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Makes the claim's folders."""
+        self.cluster = Cluster(self.folder / "cluster")
+        for name in ("claim/base", "claim/trees", "out", "scripts"):
+            (self.folder / name).mkdir(parents=True)
+
+    @property
+    def base_root(self) -> Path:
+        """The claim's folder of bases."""
+        return self.folder / "claim" / "base"
+
+    @property
+    def trees(self) -> Path:
+        """The claim's folder of trees."""
+        return self.folder / "claim" / "trees"
+
+    def base(self, repo: str = REPO) -> Path:
+        """The base of a repository."""
+        return self.base_root / OWNER / f"{repo}.git"
+
+    def tree(self, task: str) -> Path:
+        """The tree of a task."""
+        return self.trees / task
+
+    def environment(self, step: str, number: int, **variables: str) -> dict[str, str]:
+        """A step's environment, for workflow run-NUMBER and task task-NUMBER if nothing else is said."""
+        out = self.folder / "out" / f"{step}-{number}"
+        (out / "tmp").mkdir(parents=True, exist_ok=True)
+        defaults = {
+            "NAMESPACE": "argo",
+            "KEY": KEY,
+            "OWNER": OWNER,
+            "REPO": REPO,
+            "REF": "refs/heads/main",
+            "TASK_ID": f"task-{number}",
+            "GIT_SERVER": self.server,
+            "WORKFLOW_NAME": f"run-{number}",
+            "WORKFLOW_UID": uid(number),
+            "BASE_ROOT": str(self.base_root),
+            "TREES_ROOT": str(self.trees),
+            "WORKSPACE_PATH_FILE": str(out / "workspace_path"),
+            "COMMIT_FILE": str(out / "commit"),
+            "LOCK_TIMEOUT_SECONDS": "60",
+            "LOCK_POLL_SECONDS": "0.05",
+            "LOW_SPEED_SECONDS": "20",
+            "FENCE_TIMEOUT_SECONDS": "20",
+            "CLEANUP_TIMEOUT_SECONDS": "20",
+            "POLL_SECONDS": "0.05",
+            "CODERUN_RESOURCE": "coderuns.platform.example.io",
+            "POD_LABEL": POD_LABEL,
+            "SUCCEEDED_PHASES": "Succeeded",
+            "FAILED_PHASES": "Failed Error Cancelled",
+            "RUN_TIMEOUT_SECONDS": "20",
+            "TERMINATION_LOG": str(out / "termination-log"),
+            "TMPDIR": str(out / "tmp"),
+            "HOME": str(out / "tmp"),
+            "FAKE_KUBECTL_FOLDER": str(self.cluster.folder),
+            "PATH": f"{self.cluster.folder / 'bin'}:{os.environ['PATH']}",
+        }
+        return defaults | variables
+
+    def start(self, step: str, number: int = 1, **variables: str) -> "RunningStep":
+        """Starts a step's script; waits for nothing."""
+        environment = self.environment(step, number, **variables)
+        script = self.folder / "scripts" / f"{step}.sh"
+        if not script.exists():
+            # Whole at once: others may be about to read it.
+            fresh = script.with_suffix(f".{number}")
+            fresh.write_text(payload.source(*STEPS[step]))
+            fresh.replace(script)
+        Path(environment["TERMINATION_LOG"]).unlink(missing_ok=True)
+        process = subprocess.Popen(["sh", str(script)], env=environment, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return RunningStep(process, environment)
+
+    def run(self, step: str, number: int = 1, **variables: str) -> Outcome:
+        """Runs a step's script to its end."""
+        return self.start(step, number, **variables).outcome()
+
+    def init(self, number: int = 1, **variables: str) -> Outcome:
+        """Runs init-worktree."""
+        return self.run("init-worktree", number, **variables)
+
+    def cleanup(self, number: int = 1, **variables: str) -> Outcome:
+        """Runs cleanup."""
+        return self.run("cleanup", number, **variables)
+
+    def head(self, task: str) -> str:
+        """The commit that a task's tree is at."""
+        return subprocess.run(["git", "-C", str(self.tree(task)), "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+
+    def status(self, task: str) -> str:
+        """What differs between a task's tree and its commit."""
+        return subprocess.run(["git", "-C", str(self.tree(task)), "status", "--porcelain"], check=True, capture_output=True, text=True).stdout
+
+    def assert_sound(self, repo: str = REPO) -> None:
+        """Raises AssertionError if git finds anything wrong in a base."""
+        command = ["git", "--git-dir", str(self.base(repo)), "fsck", "--strict", "--no-dangling"]
+        checked = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+    def leftovers(self) -> list[str]:
+        """Whatever of tasks is on the claim: records, trees, admin folders, task refs, unfinished clones."""
+        claim = self.folder / "claim"
+        patterns = ("base/.tasks/*", "trees/*", "base/*/*.staging", "base/*/*.git/worktrees/*")
+        found = [str(path.relative_to(claim)) for pattern in patterns for path in claim.glob(pattern)]
+        for base in self.base_root.glob("*/*.git"):
+            found += git(base, "for-each-ref", "--format=%(refname)", "refs/coderun").split()
+        return sorted(found)
+
+
+@dataclass(frozen=True)
+class RunningStep:
+    """A step's script under way."""
+
+    process: subprocess.Popen[str]
+    environment: dict[str, str]
+
+    def outcome(self, seconds: float = 60) -> Outcome:
+        """Waits for its end."""
+        try:
+            output, errors = self.process.communicate(timeout=seconds)
+        finally:
+            self.process.kill()
+        log = Path(self.environment["TERMINATION_LOG"])
+        return Outcome(self.process.returncode, output, errors, log.read_text() if log.exists() else "")
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
+    """Waits for a condition.
+
+    Raises:
+        TimeoutError: It doesn't come.
+    """
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise TimeoutError(f"{what}: not after {seconds} s")
+        time.sleep(0.02)
+
+
+@contextmanager
+def held_lock(path: Path) -> Iterator[None]:
+    """Holds a lock as another pod would."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with subprocess.Popen(["flock", "-x", str(path), "sh", "-c", "echo held; read -r line"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        try:
+            yield
+        finally:
+            holder.stdin.close()
