@@ -8,7 +8,7 @@ from typing import Any, Final
 import pulumi
 from pulumi.runtime import config as pulumi_runtime_config
 
-from config.errors import PREFIX
+from config.errors import PREFIX, ConfigError
 from config.settings import StackConfig
 from config.stack_file import parse
 
@@ -35,10 +35,13 @@ def load_program_settings() -> ProgramSettings:
     """Read and check the settings of the stack that is being deployed.
 
     Raises:
-        config.errors.ConfigError: A setting is wrong; it names every wrong key and the remedy.
+        pulumi.RunError: A setting is wrong; it names every wrong key and the remedy. The engine shows it without a traceback.
     """
     stack = pulumi.get_stack()
-    config = parse(f"Pulumi.{stack}.yaml", _values())
+    try:
+        config = parse(f"Pulumi.{stack}.yaml", _values())
+    except ConfigError as error:
+        raise pulumi.RunError(str(error)) from error
     return ProgramSettings(stack=stack, config=config, tokens=_tokens(config))
 
 

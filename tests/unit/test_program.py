@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pulumi.runtime
 import pytest
 import yaml
@@ -16,6 +17,7 @@ from components.render import Registered, run_program
 from components.workflow_template_spec import workflow_template_spec
 from config import keys
 from config.errors import ConfigError
+from config.program_settings import load_program_settings
 from config.stack_file import load_stack_file
 from tests.unit.stack_files import CREATED_CLASS, DEV, write_stack_file
 
@@ -184,3 +186,20 @@ def test_commands_tell_what_is_wrong(command: Callable[[list[str]], int], tmp_pa
 def test_commands_have_help(module: str) -> None:
     done = subprocess.run([sys.executable, "-m", module, "--help"], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert f"python -m {module}" in done.stdout
+
+
+def test_the_engine_is_told_of_wrong_settings_without_a_traceback() -> None:
+    pulumi.runtime.set_mocks(render.RecordingMocks(), project="coderun-workspaces", stack="test")
+    pulumi.runtime.set_all_config({"coderun-workspaces:parallelism": "0", "coderun-workspaces:images": '{"workspace": "x"}'})
+    with pytest.raises(pulumi.RunError, match=r"Pulumi\.test\.yaml(.|\n)*coderun-workspaces:parallelism: must be at least 1"):
+        load_program_settings()
+
+
+def test_a_token_that_the_engine_does_not_hold_as_a_secret_is_refused() -> None:
+    credentials = '[{"owner": "a", "githubApp": "rex", "token": "ghp_in_clear"}]'
+    pulumi.runtime.set_mocks(render.RecordingMocks(), project="coderun-workspaces", stack="test")
+    pulumi.runtime.set_all_config({"coderun-workspaces:images": '{"workspace": "x"}', "coderun-workspaces:credentials": credentials}, [])
+    with pytest.raises(pulumi.RunError) as raised:
+        load_program_settings()
+    assert "a token stands here in clear" in str(raised.value)
+    assert "ghp_in_clear" not in str(raised.value)
