@@ -20,7 +20,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help up down test test-fast test-cluster lint preview render keys doctor policy pulumi \
-	node fixtures stack first-task schema clean-cache
+	node fixtures stack first-task clean-cache
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,7 +51,7 @@ endif
 
 stack: fixtures
 	@$(RUN) pulumi stack select --create $(STACK) --non-interactive
-	@$(RUN) pulumi up --yes --stack $(STACK) --non-interactive --suppress-permalink true
+	@$(RUN) pulumi up --yes --stack $(STACK) --non-interactive --suppress-permalink=true
 
 first-task: stack
 	@$(RUN) $(PYTHON) -m operations.first_task --config $(CONFIG) $(TASK_REPO)
@@ -75,10 +75,10 @@ preview: $(INSTALLED) ## pulumi preview with the policy pack (STACK=dev)
 	@$(RUN) pulumi preview --diff --stack $(STACK) --policy-pack policies --non-interactive
 
 render: $(INSTALLED) ## every object of the stack as YAML, without cluster or engine (CONFIG=, OUT=)
-	@$(PYTHON) -m render --config $(CONFIG) --out $(OUT)
+	@$(PYTHON) -m components.render --config $(CONFIG) --out $(OUT)
 
 keys: $(INSTALLED) ## owner/repo, branch, semaphore key, limit (CONFIG=)
-	@$(PYTHON) -m keys --config $(CONFIG)
+	@$(PYTHON) -m config.keys --config $(CONFIG)
 
 policy: $(INSTALLED) ## the policy pack over a folder of YAML (DIR=)
 	@$(PYTHON) -m policies.check $(DIR)

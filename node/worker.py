@@ -19,7 +19,7 @@ PROGRAMS = ("kube-proxy", "kubelet", "containerd")
 
 
 def socket() -> Path:
-    """containerd's socket."""
+    """Containerd's socket."""
     return state_folder() / "run" / "containerd.sock"
 
 
@@ -75,9 +75,7 @@ def _write_cni_config() -> None:
 def _kubelet_config() -> Path:
     state = state_folder()
     pki = authority()
-    certificate, key = pki.issue(
-        "kubelet-server", f"system:node:{NODE_NAME}", (), (NODE_NAME, network.NODE_ADDRESS)
-    )
+    certificate, key = pki.issue("kubelet-server", f"system:node:{NODE_NAME}", (), (NODE_NAME, network.NODE_ADDRESS))
     resolver = _write(state / "etc" / "resolv.conf", "nameserver 127.0.0.1\n")
     document = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -118,15 +116,11 @@ def _kubelet_config() -> Path:
 def start_containerd() -> None:
     """Start containerd and wait until it answers; raises ProcessError with its log's end."""
     _write_cni_config()
-    processes.start(
-        "containerd", network.inside("containerd", "--config", str(_containerd_config()))
-    )
+    processes.start("containerd", network.inside("containerd", "--config", str(_containerd_config())))
     deadline = time.monotonic() + CONTAINERD_SECONDS
     while subprocess.run(ctr("version"), capture_output=True, check=False).returncode != 0:
         if not processes.running("containerd") or time.monotonic() > deadline:
-            raise processes.ProcessError(
-                "containerd does not answer:\n" + processes.last_lines("containerd")
-            )
+            raise processes.ProcessError("containerd does not answer:\n" + processes.last_lines("containerd"))
         time.sleep(0.2)
 
 
@@ -158,9 +152,7 @@ def start_kubelet() -> None:
             "--v=1",
         ),
     )
-    proxy = pki.kubeconfig(
-        pki.folder / "kube-proxy.kubeconfig", API_SERVER, "kube-proxy", "system:kube-proxy"
-    )
+    proxy = pki.kubeconfig(pki.folder / "kube-proxy.kubeconfig", API_SERVER, "kube-proxy", "system:kube-proxy")
     document = {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
@@ -173,6 +165,4 @@ def start_kubelet() -> None:
         "conntrack": {"maxPerCore": 0, "min": 0},
     }
     config = _write(state / "etc" / "kube-proxy.json", json.dumps(document, indent=1))
-    processes.start(
-        "kube-proxy", network.inside(str(program("kube-proxy")), f"--config={config}", "--v=1")
-    )
+    processes.start("kube-proxy", network.inside(str(program("kube-proxy")), f"--config={config}", "--v=1"))

@@ -23,9 +23,15 @@ class ClusterError(Exception):
     """The cluster cannot be used as asked; the message has the remedy."""
 
 
+def _program(name: str, path: str | None = None) -> str:
+    found = shutil.which(name, path=path)
+    if found is None:
+        raise ClusterError(f"`{name}` is not on PATH. Remedy: install it; docs/setup.md says which versions.")
+    return found
+
+
 def _call(*command: str) -> str:
-    if shutil.which(command[0]) is None:
-        raise ClusterError(f"`{command[0]}` is not on PATH. Remedy: install it; docs/setup.md says which versions.")
+    _program(command[0])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ClusterError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
@@ -80,13 +86,11 @@ def main() -> int:
             _call("pulumi", "version")
             return 0
         variables = {**os.environ, "KUBECONFIG": str(copy), "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"}
-        program = shutil.which(command[0], path=variables["PATH"])
-        if program is None:
-            raise ClusterError(f"no program `{command[0]}` on PATH. Remedy: install it; docs/setup.md says which versions.")
+        program = _program(command[0], variables["PATH"])
     except ClusterError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
-    os.execve(program, command, variables)
+    return subprocess.run([program, *command[1:]], env=variables, check=False).returncode
 
 
 if __name__ == "__main__":

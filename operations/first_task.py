@@ -1,15 +1,16 @@
 """Runs one real task through the stack and prints its worktree, its commit and where the time went."""
 
 import argparse
-import datetime
+import datetime as dt
 import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from config import load_stack_file
 from config.errors import ConfigError
+from config.stack_file import load_stack_file
 
 SECONDS = 900
 """How long the task may take: a cold base of a large repository is cloned first."""
@@ -35,8 +36,8 @@ def _call(*command: str) -> str:
     return done.stdout
 
 
-def _time(stamp: str) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(stamp)
+def _time(stamp: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(stamp)
 
 
 def steps(workflow: dict[str, Any]) -> list[Step]:
@@ -86,7 +87,7 @@ def run(namespace: str, owner: str, repo: str) -> dict[str, Any]:
 def main() -> int:
     """Parse the command line, run the task and print what it did."""
     parser = argparse.ArgumentParser(prog="python -m operations.first_task", description=__doc__)
-    parser.add_argument("--config", required=True, metavar="FILE", help="the stack file, for the namespace")
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the stack file, for the namespace")
     parser.add_argument("repository", metavar="OWNER/REPO", help="a repository of the stack's list")
     options = parser.parse_args()
     owner, _, repo = options.repository.partition("/")

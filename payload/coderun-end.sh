@@ -4,7 +4,9 @@
 # An error of the API server never counts as "gone": reads are repeated until they succeed or the time is over.
 
 kube() {
-    kubectl --namespace "$NAMESPACE" --request-timeout=20s "$@"
+    # Not kubectl's --request-timeout: with any setting of its own kubectl no longer finds the pod's service account
+    # (client-go falls back to it only where the configuration is wholly empty), and asks localhost:8080.
+    timeout 20 kubectl --namespace "$NAMESPACE" "$@"
 }
 
 poll_pause() {
