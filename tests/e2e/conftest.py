@@ -57,13 +57,19 @@ def runs(api: Api, git: GitServerControl, request: pytest.FixtureRequest) -> Ite
     request.getfixturevalue("sightings")
     known = Runs(api)
     selector = f"{E2E_LABEL}=true"
-    left = [w["metadata"]["name"] for w in api.items(WORKFLOWS, selector) if phase(w) not in FINISHED]
-    for name in GATES:
-        git.open_gate(name)
-    for name in left:
-        known.stop(name)
-    known.wait_ended(left, LEFT_BEHIND_SECONDS)
+
+    def end_all() -> None:
+        """Stops what still runs: a workflow that is deleted instead never cleans up."""
+        for name in GATES:
+            git.open_gate(name)
+        left = [w["metadata"]["name"] for w in api.items(WORKFLOWS, selector) if phase(w) not in FINISHED]
+        for name in left:
+            known.stop(name)
+        known.wait_ended(left, LEFT_BEHIND_SECONDS)
+
+    end_all()
     yield known
+    end_all()
     commands.run(["kubectl", "delete", "workflows", "-n", NAMESPACE, "-l", selector, "--wait=false"])
 
 

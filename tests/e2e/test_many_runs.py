@@ -1,6 +1,7 @@
 """Twenty runs at once on one branch, and the cap on pods within one workflow."""
 
 import json
+import uuid
 from dataclasses import dataclass
 
 import pytest
@@ -14,6 +15,7 @@ from tests.e2e.volume import IMAGE, USER, Volume
 from tests.fixtures.coderun_controller.api import JsonObject
 
 COUNT = 20
+TASK = f"e2e-crowd-{uuid.uuid4().hex[:8]}"
 REPO = "wide"
 KEY = "exampleorg-wide"
 LIMIT = 5
@@ -49,7 +51,7 @@ def crowd(runs: Runs, git: GitServerControl, shared_volume: Volume) -> Crowd:
     clone_bytes = git.bytes_sent(REPO) - start
     wanted = shared_volume.remote_commit(url, "refs/heads/main")
     start, clones_before = git.bytes_sent(REPO), git.clones(REPO)
-    names = [runs.submit(owner="exampleorg", repo=REPO, github_app="rex", taskId=f"e2e-crowd-{n}") for n in range(COUNT)]
+    names = [runs.submit(owner="exampleorg", repo=REPO, github_app="rex", taskId=f"{TASK}-{n}") for n in range(COUNT)]
     workflows = runs.wait_ended(names, SECONDS)
     return Crowd(
         workflows=workflows,
@@ -69,7 +71,7 @@ def test_all_twenty_succeed(crowd: Crowd, runs: Runs) -> None:
 
 def test_twenty_distinct_trees_each_at_its_commit(crowd: Crowd, sightings: Sightings) -> None:
     paths = {sightings.coderun(name)["spec"]["workspace"]["path"] for name in crowd.workflows}
-    assert paths == {f"/work/trees/e2e-crowd-{n}" for n in range(COUNT)}
+    assert paths == {f"/work/trees/{TASK}-{n}" for n in range(COUNT)}
     for name, workflow in crowd.workflows.items():
         assert output(workflow, "init-worktree", "commit") == crowd.wanted_commit
         assert crowd.wanted_commit in sightings.coderun(name)["status"]["message"], name

@@ -1,6 +1,7 @@
 """One run on the shared claim and one on its own, side by side, looked at while their agents run."""
 
 import json
+import uuid
 from dataclasses import dataclass
 
 import pytest
@@ -16,7 +17,7 @@ GATE = "a"
 GATED = {"ref": f"refs/heads/gate/{GATE}", "baseRef": "refs/heads/main"}
 """A branch whose agent waits for the gate; main's semaphore, which lets five run."""
 
-TASK = "e2e-modes"
+TASK = f"e2e-modes-{uuid.uuid4().hex[:8]}"
 
 
 @dataclass(frozen=True)

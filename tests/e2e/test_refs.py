@@ -1,5 +1,6 @@
 """What a run can be pointed at, and how it ends: one batch of runs, submitted at once."""
 
+import uuid
 from dataclasses import dataclass
 
 import pytest
@@ -20,6 +21,7 @@ REFS = {
 }
 """Each run, and the ref at the server whose commit it must get."""
 
+TASK = f"e2e-commit-{uuid.uuid4().hex[:8]}"
 BATCH_SECONDS = 300.0
 
 
@@ -43,7 +45,7 @@ def batch(runs: Runs, git: GitServerControl, shared_volume: Volume) -> Batch:
         "branch": runs.sample(ref="gate/c"),
         "tag": runs.sample(ref="refs/tags/v1.0"),
         "pull": runs.sample(ref="refs/pull/7/head", prNumber="7", baseRef="refs/heads/main"),
-        "commit": runs.sample(ref=wanted["commit"], taskId="e2e-commit"),
+        "commit": runs.sample(ref=wanted["commit"], taskId=TASK),
         "failing": runs.sample(ref="refs/heads/fail"),
     }
     ended = runs.wait_ended(names.values(), BATCH_SECONDS)
@@ -61,7 +63,7 @@ def test_run_succeeds_at_the_commit_of_its_ref(batch: Batch, runs: Runs, sightin
 
 @pytest.mark.parametrize(
     ("kind", "task"),
-    [("none", "{name}"), ("pull", "pr-7-{name}"), ("commit", "e2e-commit")],
+    [("none", "{name}"), ("pull", "pr-7-{name}"), ("commit", TASK)],
 )
 def test_task_id_defaults_and_override(batch: Batch, kind: str, task: str) -> None:
     wanted = task.format(name=batch.names[kind])

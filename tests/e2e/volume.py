@@ -58,15 +58,21 @@ MANIFEST = {
 }
 
 LEFTOVERS = r"""
-cd /work/trees && for t in * .[!.]*; do [ -e "$t" ] && echo "tree $t"; done
-cd /work/base
-[ -d .tasks ] && (cd .tasks && for t in * .[!.]*; do [ -e "$t" ] && echo "record $t"; done)
-for base in */*.git; do
-    [ -d "$base" ] || continue
-    for admin in "$base"/worktrees/*; do [ -e "$admin" ] && echo "admin $admin"; done
-    git --git-dir="$base" for-each-ref --format="ref $base %(refname)" refs/coderun
+list() {
+    kind=$1
+    shift
+    for entry; do
+        if [ -e "$entry" ]; then echo "$kind $entry"; fi
+    done
+}
+list tree /work/trees/* /work/trees/.[!.]*
+list record /work/base/.tasks/* /work/base/.tasks/.[!.]*
+for base in /work/base/*/*.git; do
+    if [ -d "$base" ]; then
+        list admin "$base"/worktrees/*
+        git --git-dir="$base" for-each-ref --format="ref $base %(refname)" refs/coderun
+    fi
 done
-true
 """
 
 
