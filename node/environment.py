@@ -1,15 +1,17 @@
 """The environment in which pulumi, kubectl and argo work on the built-in node."""
 
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
 
 from node.binaries import family, module_folder, program
-from node.locations import kubeconfig, state_folder
+from node.locations import PROJECT, kubeconfig, state_folder
 from node.plugin.launcher import official_plugin_installed, write_launcher
 
 _ENGINE = "github.com/pulumi/pulumi/sdk/v3"
+_INTERPRETER = "python-of-the-language-host"
 
 
 def programs_folder() -> Path:
@@ -30,8 +32,28 @@ def write_programs() -> None:
     target = folder / executor.name
     shutil.copyfile(module_folder(family("pulumi"), _ENGINE) / executor, target)
     target.chmod(0o755)
+    _write_interpreter(folder / _INTERPRETER)
     if not official_plugin_installed():
         write_launcher(folder)
+
+
+def _write_interpreter(target: Path) -> None:
+    """Write the command that the language host runs as Python.
+
+    The host is older than the engine (there is no newer one in a registry) and runs a policy pack as if it were a program without a
+    name: its first argument is empty then, the second is the engine's address. Such a call is turned into the start of the pack.
+    """
+    python = shlex.quote(sys.executable)
+    policies = shlex.quote(str(PROJECT / "policies"))
+    target.write_text(
+        f"""#!/bin/sh
+if [ $# -gt 1 ] && [ -z "$1" ]; then
+    exec {python} -u -m pulumi.policy "$2" {policies}
+fi
+exec {python} "$@"
+""",
+    )
+    target.chmod(0o755)
 
 
 def variables() -> dict[str, str]:
@@ -51,5 +73,5 @@ def variables() -> dict[str, str]:
         "PULUMI_CONFIG_PASSPHRASE": os.environ.get("PULUMI_CONFIG_PASSPHRASE", ""),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-        "PULUMI_PYTHON_CMD": sys.executable,
+        "PULUMI_PYTHON_CMD": str(programs_folder() / _INTERPRETER),
     }

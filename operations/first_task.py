@@ -3,6 +3,7 @@
 import argparse
 import datetime as dt
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -40,12 +41,17 @@ def _time(stamp: str) -> dt.datetime:
     return dt.datetime.fromisoformat(stamp)
 
 
+def _step_name(workflow: str, shown: str) -> str:
+    """What a person calls the step: Argo appends the attempt to a step that may be retried, and has no name for the exit handler."""
+    return re.sub(r"\(\d+\)$", "", shown).replace(f"{workflow}.onExit", "cleanup")
+
+
 def steps(workflow: dict[str, Any]) -> list[Step]:
     """The steps of a finished workflow that had a pod, in the order of their start."""
     created = _time(workflow["metadata"]["creationTimestamp"])
     found = [
         Step(
-            node["displayName"],
+            _step_name(workflow["metadata"]["name"], node["displayName"]),
             (_time(node["startedAt"]) - created).total_seconds(),
             (_time(node["finishedAt"]) - created).total_seconds(),
         )
