@@ -69,7 +69,8 @@ test-fast: lint ## lint, types, unit, policy and script tests, without a cluster
 test: test-fast up test-cluster ## test-fast, then end to end on a real cluster
 
 test-cluster: $(INSTALLED)
-	@$(RUN) $(PYTHON) -m pytest -v tests/plugin_engine tests/e2e
+	@$(RUN) $(PYTHON) -m pytest -v --durations=10 tests/e2e
+	@$(RUN) $(PYTHON) -m pytest -q -n 2 tests/plugin_engine
 
 preview: $(INSTALLED) ## pulumi preview with the policy pack (STACK=dev)
 	@$(RUN) pulumi preview --diff --stack $(STACK) --policy-pack policies --non-interactive
