@@ -51,7 +51,7 @@ endif
 
 stack: fixtures
 	@$(RUN) pulumi stack select --create $(STACK) --non-interactive
-	@$(RUN) pulumi up --yes --stack $(STACK) --non-interactive --suppress-permalink=true
+	@$(RUN) pulumi up --yes --skip-preview --stack $(STACK) --non-interactive --suppress-permalink=true
 
 first-task: stack
 	@$(RUN) $(PYTHON) -m operations.first_task --config $(CONFIG) $(TASK_REPO)
@@ -64,13 +64,15 @@ lint: $(INSTALLED)
 	@shellcheck .ci/run
 
 test-fast: lint ## lint, types, unit, policy and script tests, without a cluster
-	@$(PYTHON) -m pytest -q -n 2 tests/unit tests/unit_fixtures tests/policy tests/plugin tests/payload
+	@$(PYTHON) -m pytest -q -n 2 \
+	  tests/unit tests/unit_fixtures tests/node tests/policy tests/plugin tests/payload
 
 test: test-fast up test-cluster ## test-fast, then end to end on a real cluster
 
 test-cluster: $(INSTALLED)
 	@$(RUN) $(PYTHON) -m pytest -v --durations=10 tests/e2e
 	@$(RUN) $(PYTHON) -m pytest -q -n 2 tests/plugin_engine
+	@$(RUN) $(PYTHON) -m pytest -v tests/destroy
 
 preview: $(INSTALLED) ## pulumi preview with the policy pack (STACK=dev)
 	@$(RUN) pulumi preview --diff --stack $(STACK) --policy-pack policies --non-interactive

@@ -47,10 +47,12 @@ def up() -> None:
         control_plane.start()
         worker.start_containerd()
         images.load()
+        fresh = not processes.running("kubelet")
         worker.start_kubelet()
         addons.wait_for_node()
     with step("starting DNS, the storage class and Argo Workflows"):
-        addons.probe()
+        if fresh:
+            addons.probe()
         addons.apply()
     say(f"==> the node runs. Its kubeconfig: {kubeconfig()}")
 

@@ -1,5 +1,6 @@
 """What a cluster has before the stack comes: DNS, a storage class, Argo Workflows."""
 
+import hashlib
 import string
 import subprocess
 import time
@@ -38,29 +39,31 @@ def crd_folder(size: str) -> Path:
     return module_folder(family("argo-workflows"), _ARGO) / "manifests" / "base" / "crds" / size
 
 
-def apply() -> None:
-    """Apply every addon and wait until all run; raises AddonError."""
+def _manifests() -> list[str]:
+    """Every addon, in the order of application: kinds first, as the controller ends itself where its own are missing."""
     values = {
         "DNS_ADDRESS": network.DNS_ADDRESS,
         "VOLUMES": str(state_folder() / "volumes"),
         "SANDBOX_IMAGE": worker.SANDBOX_IMAGE,
     }
-    server_side = ("apply", "--server-side", "--force-conflicts", "-f")
-    # Before the controller: it ends itself where its kinds are missing.
-    for definition in sorted(crd_folder("minimal").glob("argoproj.io_*.yaml")):
-        kubectl(*server_side, str(definition))
-    for manifest in sorted(_ADDONS.glob("*.yaml")):
-        text = string.Template(manifest.read_text()).substitute(values)
-        kubectl(*server_side, "-", given=text)
+    kinds = [definition.read_text() for definition in sorted(crd_folder("minimal").glob("argoproj.io_*.yaml"))]
+    return kinds + [string.Template(manifest.read_text()).substitute(values) for manifest in sorted(_ADDONS.glob("*.yaml"))]
+
+
+def apply() -> None:
+    """Apply every addon, unless these very manifests were applied to this node, and wait until all run; raises AddonError."""
+    manifests = _manifests()
+    mark = state_folder() / f"addons-{hashlib.sha256(repr(manifests).encode()).hexdigest()[:16]}"
+    if not mark.exists():
+        for manifest in manifests:
+            kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", given=manifest)
+        mark.touch()
     for namespace, deployment in (
         ("kube-system", "coredns"),
         ("local-path-storage", "local-path-provisioner"),
         ("argo", "workflow-controller"),
     ):
-        kubectl(
-            *("-n", namespace, "rollout", "status", f"deployment/{deployment}"),
-            f"--timeout={READY_SECONDS}s",
-        )
+        kubectl("--namespace", namespace, "rollout", "status", f"deployment/{deployment}", f"--timeout={READY_SECONDS}s")
 
 
 def wait_for_node() -> None:

@@ -1,0 +1,1 @@
+"""Runs last: takes the stack away and brings it back."""

@@ -1,0 +1,1 @@
+"""Tests of the built-in node's parts that need no cluster."""
