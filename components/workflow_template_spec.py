@@ -338,7 +338,7 @@ def _create_coderun(config: StackConfig) -> Template:
         "SUCCEEDED_PHASES": " ".join(config.coderun.succeeded_phases),
         "FAILED_PHASES": " ".join(config.coderun.failed_phases),
         "RUN_TIMEOUT_SECONDS": str(config.deadlines.run_seconds),
-        "END_TIMEOUT_SECONDS": str(config.deadlines.fence_seconds),
+        "FENCE_TIMEOUT_SECONDS": str(config.deadlines.fence_seconds),
     }
     metadata = _task_metadata("create-coderun")
     return {

@@ -368,3 +368,8 @@ def test_a_script_that_the_kubelet_would_change_is_refused(monkeypatch: pytest.M
     monkeypatch.setattr(payload, "source", lambda *_names: "echo $$\n")
     with pytest.raises(ValueError, match="the kubelet would change"):
         workflow_template_spec(config_with(), "test")
+
+
+def test_the_steps_that_end_agents_wait_as_long_as_the_settings_say(templates: dict[str, Template]) -> None:
+    for name in ("init-worktree", "init-worktree-own-claim", "create-coderun"):
+        assert env(templates[name])["FENCE_TIMEOUT_SECONDS"] == "40", name
