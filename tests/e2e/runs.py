@@ -14,6 +14,7 @@ E2E_LABEL = "coderun-e2e"
 """On every workflow that these tests submit, so that a later session finds what a broken one left."""
 
 FINISHED = frozenset({"Succeeded", "Failed", "Error"})
+NOT_RUN = frozenset({"Omitted", "Skipped"})
 RUN_SECONDS = 180.0
 """For a few runs at once to end: one takes 15 to 30 s on 2 cores."""
 
@@ -185,11 +186,17 @@ def nodes(workflow: JsonObject) -> list[JsonObject]:
 
 
 def node(workflow: JsonObject, template: Template) -> JsonObject | None:
-    """The node of one template."""
-    for found in nodes(workflow):
-        if found.get("templateName") == template:
-            return found
-    return None
+    """The node of one template: the last that had a pod, where there are several.
+
+    A template with retries has a node for itself and one for each try; one that two tasks use has
+    nodes for both, of which one was left out.
+    """
+    found = [n for n in nodes(workflow) if n.get("templateName") == template]
+    return max(
+        found,
+        key=lambda n: (n["phase"] not in NOT_RUN, n["type"] == "Pod", str(n.get("startedAt"))),
+        default=None,
+    )
 
 
 def output(workflow: JsonObject, template: Template, parameter: str) -> str:

@@ -14,6 +14,7 @@ from tests.e2e.runs import CODERUNS, PODS
 from tests.e2e.waiting import wait_for
 from tests.fixtures.coderun_controller.api import Api, ApiError, JsonObject
 from tests.fixtures.coderun_controller.phases import timestamp
+from tests.fixtures.coderun_controller.pods import POD_LABEL
 
 WATCH_SECONDS = 10
 """One watch's length, and so the longest that ending the recorder takes."""
@@ -79,7 +80,7 @@ class Sightings:
 
     def agent(self, workflow: str) -> Life:
         """The one agent's pod of a run. Fails when there was none or several."""
-        agents = [x for x in self.lives(workflow) if x.labels.get("workflow") == workflow]
+        agents = [x for x in self.lives(workflow) if is_agent(x)]
         assert len(agents) == 1, f"{workflow} had {len(agents)} agents' pods"
         return agents[0]
 
@@ -167,4 +168,4 @@ def _note_times(life: Life, state: JsonObject) -> None:
 
 def is_agent(life: Life) -> bool:
     """Whether a pod is an agent's (and not a step of the workflow)."""
-    return "platform.example.io/coderun" in life.labels
+    return POD_LABEL in life.labels

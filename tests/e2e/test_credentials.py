@@ -10,7 +10,7 @@ import pytest
 from tests.e2e import commands
 from tests.e2e.git_server import GitServerControl
 from tests.e2e.runs import NAMESPACE, RUN_SECONDS, Runs, messages, node, output, phase
-from tests.e2e.sightings import Sightings
+from tests.e2e.sightings import Sightings, is_agent
 from tests.e2e.stack import export_state
 from tests.e2e.volume import Volume
 from tests.e2e.waiting import wait_for
@@ -77,7 +77,7 @@ def stall(runs: Runs, git: GitServerControl, shared_volume: Volume, sightings: S
     logs = ""
     for name in (stalled, after):
         for life in sightings.lives(name):
-            logs += runs.log(life.name, "agent" if life.labels.get("workflow") else "main")
+            logs += runs.log(life.name, "agent" if is_agent(life) else "main")
     return Stalled(
         stalled=stalled_end,
         other=other_end,

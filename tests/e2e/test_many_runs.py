@@ -24,6 +24,7 @@ SECONDS = 420.0
 
 BATCH = 6
 CAP = 2
+CAPPED = "e2e-parallelism"
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,16 @@ def test_nothing_is_left(crowd: Crowd, runs: Runs) -> None:
     assert runs.objects_left(crowd.workflows) == []
 
 
-def capped_workflow() -> JsonObject:
-    """A workflow that could run six pods at once, capped to two."""
+def capped_template() -> JsonObject:
+    """A template whose runs could have six pods at once, capped to two.
+
+    A template, because the controller takes no workflow that brings its own steps.
+    """
     security = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
     return {
         "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Workflow",
-        "metadata": {"generateName": "e2e-parallelism-", "namespace": NAMESPACE, "labels": {E2E_LABEL: "true"}},
+        "kind": "WorkflowTemplate",
+        "metadata": {"name": CAPPED, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/part-of": "coderun-e2e"}},
         "spec": {
             "entrypoint": "fan",
             "parallelism": CAP,
@@ -128,9 +132,13 @@ def capped_workflow() -> JsonObject:
 
 
 def test_workflow_of_six_pods_runs_two_at_a_time(runs: Runs, sightings: Sightings) -> None:
-    made = commands.run(["kubectl", "create", "-f", "-", "-o", "name"], stdin=json.dumps(capped_workflow()))
-    name = made.strip().rpartition("/")[2]
-    runs.wait_succeeded([name])
+    commands.run(["kubectl", "apply", "--server-side", "-f", "-"], stdin=json.dumps(capped_template()))
+    try:
+        submit = ["argo", "submit", "--from", f"workflowtemplate/{CAPPED}", "-n", NAMESPACE, "-l", f"{E2E_LABEL}=true", "-o", "name"]
+        name = commands.run(submit).strip()
+        runs.wait_succeeded([name])
+    finally:
+        commands.run(["kubectl", "delete", "workflowtemplate", CAPPED, "-n", NAMESPACE])
 
     def is_work(life: Life) -> bool:
         return "one(" in life.annotations.get("workflows.argoproj.io/node-name", "")

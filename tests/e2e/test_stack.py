@@ -8,7 +8,7 @@ from tests.e2e import stack
 from tests.e2e.limits import limit, limits
 
 KEY = "exampleorg-sample-main"
-RESOURCE = "workflow-semaphores"
+RESOURCE = "repo-semaphores"
 
 
 def test_preview_after_up_changes_nothing() -> None:
@@ -32,7 +32,8 @@ def test_a_hand_patched_limit_shows_as_drift_after_a_refresh() -> None:
     with limit(KEY, 9):
         stack.refresh()
         steps = stack.preview()
-        assert [step.operation for step in steps] == ["update"]
-        assert RESOURCE in steps[0].name
+    # The limit is back by now; the stack must know before anything can fail.
     stack.refresh()
+    assert [step.operation for step in steps] == ["update"]
+    assert RESOURCE in steps[0].name
     assert stack.preview() == []
