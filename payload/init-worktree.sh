@@ -50,12 +50,14 @@ network_environment() {
 
 # explain_git_failure FILE: ends the step with what git's words in FILE mean for the one who submitted the run.
 explain_git_failure() {
-    explain_said=$(tr '\r' '\n' <"$1" | grep -v -e '^remote: [A-Z][a-z]* objects' -e '^Receiving objects' -e '^Resolving deltas' -e '^Cloning into' | tail -n 6)
+    tr '\r' '\n' <"$1" | grep -v -e '^remote: [A-Z][a-z]* objects' -e '^remote: Total' -e '^Receiving objects' -e '^Resolving deltas' -e '^Cloning into' |
+        tail -n 6 >"$SCRATCH/git-said"
+    explain_said=$(cat "$SCRATCH/git-said")
     explain_last=$(clean "$explain_said" 300)
     explain_name=$(quoted "$OWNER/$REPO")
     case $explain_said in
         *'No space left'* | *'Disk quota exceeded'*)
-            fail_storage "base of $explain_name" "$1" ;;
+            fail_storage "base of $explain_name" "$SCRATCH/git-said" ;;
         *'Operation too slow'* | *'timed out'* | *'Timeout was reached'* | *'stalled'*)
             fail "git server $(quoted "$GIT_SERVER") stalled on $explain_name: nothing came for $LOW_SPEED_SECONDS s ($explain_last). Remedy: check the server and submit again; git.lowSpeedSeconds is the patience." ;;
         *'not our ref'* | *'unadvertised object'* | *"couldn't find remote ref"*)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -217,7 +218,15 @@ class Bench:
             fresh.write_text(payload.source(*STEPS[step]))
             fresh.replace(script)
         Path(environment["TERMINATION_LOG"]).unlink(missing_ok=True)
-        process = subprocess.Popen(["sh", str(script)], env=environment, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            ["sh", str(script)],
+            env=environment,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,
+        )
         return RunningStep(process, environment)
 
     def run(self, step: str, number: int = 1, **variables: str) -> Outcome:
@@ -262,6 +271,11 @@ class RunningStep:
 
     process: subprocess.Popen[str]
     environment: dict[str, str]
+
+    def lose_pod(self) -> None:
+        """Kills everything that the step runs, as the loss of its pod does."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.outcome()
 
     def outcome(self, seconds: float = 60) -> Outcome:
         """Waits for its end."""

@@ -148,20 +148,28 @@ def test_a_server_that_refuses_is_named(bench: Bench, server: GitServer, status:
     bench.init().assert_refused(words, "'exampleorg/sample'")
 
 
-def test_a_server_that_stalls_fails_one_task_and_no_other(bench: Bench, server: GitServer, upstream: Path) -> None:
+def test_a_server_that_stalls_fails_its_task_in_time(bench: Bench, server: GitServer, upstream: Path) -> None:
+    bench.init().assert_succeeded()
+    commit_upstream(upstream, "refs/heads/new", "new")
+    server.state.set_fault(NAME, Fault(stall="fetch"))
+    bench.init(2, REF="refs/heads/new", LOW_SPEED_SECONDS="1").assert_refused("stalled", "'exampleorg/sample'", "git.lowSpeedSeconds")
+    server.state.set_fault(NAME, Fault())
+    bench.init(3, REF="refs/heads/new").assert_succeeded()
+
+
+def test_a_server_that_stalls_holds_up_only_who_needs_it(bench: Bench, server: GitServer, upstream: Path) -> None:
     bench.init().assert_succeeded()
     present = git(upstream, "rev-parse", "refs/heads/main~2")
     commit_upstream(upstream, "refs/heads/new", "new")
     server.state.set_fault(NAME, Fault(stall="fetch"))
-    stalled = bench.start("init-worktree", 2, REF="refs/heads/new", LOW_SPEED_SECONDS="3")
+    stalled = bench.start("init-worktree", 2, REF="refs/heads/new", LOW_SPEED_SECONDS="600")
     server.state.wait_for_counters(NAME, lambda counters: counters.stalled == 1)
     # While the stalled one holds the lock of fetches: who has its commit goes on, who needs another waits for a time of its own.
     bench.init(3, REF=present, LOCK_TIMEOUT_SECONDS="1").assert_succeeded()
     bench.init(4).assert_succeeded()
-    waiting = bench.start("init-worktree", 5, REF="refs/pull/7/head", LOCK_TIMEOUT_SECONDS="0")
-    waiting.outcome().assert_refused("another task has been downloading for more than 0 s")
+    bench.init(5, REF="refs/pull/7/head", LOCK_TIMEOUT_SECONDS="0").assert_refused("another task has been downloading for more than 0 s")
     assert stalled.process.poll() is None
-    stalled.outcome().assert_refused("stalled", "'exampleorg/sample'", "git.lowSpeedSeconds")
+    stalled.lose_pod()
     server.state.set_fault(NAME, Fault())
     bench.init(6, REF="refs/heads/new").assert_succeeded()
 
@@ -172,6 +180,19 @@ def test_a_stall_of_the_first_clone_leaves_nothing_half_made(bench: Bench, serve
     assert not bench.base().exists()
     server.state.set_fault(NAME, Fault())
     bench.init().assert_succeeded()
+    bench.assert_sound()
+
+
+def test_the_loss_of_the_pod_during_the_first_clone_leaves_no_base(bench: Bench, server: GitServer) -> None:
+    server.state.set_fault(NAME, Fault(stall="fetch"))
+    lost = bench.start("init-worktree")
+    server.state.wait_for_counters(NAME, lambda counters: counters.stalled == 1)
+    lost.lose_pod()
+    assert not bench.base().exists()
+    assert bench.base().with_name("sample.staging").exists()
+    server.state.set_fault(NAME, Fault())
+    bench.init().assert_succeeded()
+    assert not bench.base().with_name("sample.staging").exists()
     bench.assert_sound()
 
 
