@@ -13,7 +13,8 @@ is_live_holder() {
         -o 'jsonpath={.metadata.uid}{"|"}{.spec.shutdown}{"|"}{.status.phase}{"|"}{.status.compressedNodes}{"|"}{range .status.nodes.*}{.templateName}{"="}{.phase}{" "}{end}'
     case $answer in
         # Compressed nodes can't be read here (Argo does that above 1 MiB of status): taken for a holder, as ending a live run is worse.
-        "$3||Running||"*'locked=Running '* | "$3||Running|"[!\|]*) return 0 ;;
+        # A run that had to queue keeps its node at Pending while it works (seen with Argo 3.7.17); one that still queues has nothing to end.
+        "$3||Running||"*'locked=Running '* | "$3||Running||"*'locked=Pending '* | "$3||Running|"[!\|]*) return 0 ;;
     esac
     return 1
 }

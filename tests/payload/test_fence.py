@@ -9,6 +9,7 @@ from tests.payload.steps import POD_LABEL, Bench, uid
     ("case", "ended"),
     [
         ("holder", False),
+        ("holder that had queued", False),
         ("stopped", True),
         ("terminated", True),
         ("failed", True),
@@ -27,6 +28,8 @@ def test_who_holds_the_key_still_goes_on(bench: Bench, case: str, ended: bool) -
     match case:
         case "holder":
             cluster.workflow("old", 9)
+        case "holder that had queued":
+            cluster.workflow("old", 9, locked="Pending")
         case "stopped":
             cluster.workflow("old", 9, shutdown="Stop")
         case "terminated":
