@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -91,10 +92,23 @@ def down() -> None:
         )
 
 
+def _pod_networks() -> set[str]:
+    """The names of the network namespaces of the node's pods, as containerd's containers refer to them."""
+    listed = subprocess.run(worker.ctr("containers", "list", "--quiet"), capture_output=True, text=True, check=False)
+    found: set[str] = set()
+    for container in listed.stdout.split():
+        told = subprocess.run(worker.ctr("containers", "info", container), capture_output=True, text=True, check=False)
+        found.update(re.findall(r"/run/netns/(cni-[0-9a-f-]+)", told.stdout))
+    return found
+
+
 def _remove_containers() -> None:
+    networks = _pod_networks()
     listed = subprocess.run(worker.ctr("tasks", "list", "--quiet"), capture_output=True, text=True, check=False)
     for task in listed.stdout.split():
         subprocess.run(worker.ctr("tasks", "delete", "--force", task), capture_output=True, check=False)
+    for name in networks:
+        subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
 
 def _unmount() -> None:
