@@ -19,6 +19,22 @@ is_live_holder() {
     return 1
 }
 
+# select_stale KIND: of the lines "name|workflow|uid|key" in $answer, the names of this key whose workflow no longer holds it, in $fence_ended.
+select_stale() {
+    fence_list=$answer
+    fence_ended=
+    while IFS='|' read -r fence_name fence_workflow fence_uid fence_key; do
+        if [ "$fence_key" != "$KEY" ] || [ "$fence_uid" = "$WORKFLOW_UID" ] ||
+            is_live_holder "$fence_until" "$fence_workflow" "$fence_uid"; then
+            continue
+        fi
+        say "fence: $1 $fence_name belongs to workflow $fence_workflow, which no longer holds $KEY"
+        fence_ended="$fence_ended $fence_name"
+    done <<END
+$fence_list
+END
+}
+
 fence() {
     fence_until=$(($(now) + FENCE_TIMEOUT_SECONDS))
 
@@ -26,36 +42,14 @@ fence() {
     ask "$fence_until" pods --selector coderun/step=create-coderun \
         --field-selector 'status.phase!=Succeeded,status.phase!=Failed' \
         -o 'jsonpath={range .items[*]}{.metadata.name}{"|"}{.metadata.labels['"'workflows\.argoproj\.io/workflow'"']}{"|"}{.metadata.ownerReferences[0].uid}{"|"}{.metadata.annotations['"'coderun/semaphore-key'"']}{"\n"}{end}'
-    fence_list=$answer
-    fence_ended=
-    while IFS='|' read -r fence_name fence_workflow fence_uid fence_key; do
-        if [ "$fence_key" != "$KEY" ] || [ "$fence_uid" = "$WORKFLOW_UID" ] ||
-            is_live_holder "$fence_until" "$fence_workflow" "$fence_uid"; then
-            continue
-        fi
-        say "fence: pod $fence_name belongs to workflow $fence_workflow, which no longer holds $KEY"
-        fence_ended="$fence_ended $fence_name"
-    done <<END
-$fence_list
-END
+    select_stale pod
     # shellcheck disable=SC2086 # pod names, one a word
     end_pods "$fence_until" $fence_ended
 
     # 2. CodeRuns of this key.
     ask "$fence_until" "$CODERUN_RESOURCE" \
         -o 'jsonpath={range .items[*]}{.metadata.name}{"|"}{.metadata.labels.workflow}{"|"}{.metadata.labels['"'coderun/workflow-uid'"']}{"|"}{.metadata.annotations['"'coderun/semaphore-key'"']}{"\n"}{end}'
-    fence_list=$answer
-    fence_ended=
-    while IFS='|' read -r fence_name fence_workflow fence_uid fence_key; do
-        if [ "$fence_key" != "$KEY" ] || [ "$fence_uid" = "$WORKFLOW_UID" ] ||
-            is_live_holder "$fence_until" "$fence_workflow" "$fence_uid"; then
-            continue
-        fi
-        say "fence: CodeRun $fence_name belongs to workflow $fence_workflow, which no longer holds $KEY"
-        fence_ended="$fence_ended $fence_name"
-    done <<END
-$fence_list
-END
+    select_stale CodeRun
     for fence_name in $fence_ended; do
         end_coderun "$fence_until" "$fence_name"
     done
