@@ -1,6 +1,6 @@
 """The spec of the WorkflowTemplate ``coderun-template``.
 
-What users give reaches one place only, as environment variables: the step ``resolve``, which checks it. Everything after
+What users give reaches one place only, as environment variables in base64: the step ``resolve``, which checks it. Everything after
 that works with resolve's outputs. The lock is on an inner graph, so that neither waiting for a paused repo nor the
 cleanup occupies it, and there is one lock only: lists of locks can deadlock in Argo.
 """
@@ -55,6 +55,16 @@ _POD_DELETE_DELAY: Final = "60s"  # long enough to read an ended step's log, sho
 _PAUSE_POLL_SECONDS: Final = 10  # the kubelet brings a changed ConfigMap into a pod within about a minute
 _RESOLVED: Final = "/work/resolved"
 _RESOLVE_OUTPUTS: Final = ("owner", "repo", "ref", "task-id", "key", "mode", "credentials-secret", "github-app")
+_PARAMETER_VARIABLES: Final = {
+    "OWNER": "owner",
+    "REPO": "repo",
+    "REF": "ref",
+    "BASE_REF": "baseRef",
+    "TASK_ID": "taskId",
+    "PR_NUMBER": "prNumber",
+    "GITHUB_APP": "github-app",
+    "USE_PVC": "usePVC",
+}
 _INIT_INPUTS: Final = ("owner", "repo", "ref", "task-id", "key", "credentials-secret")
 _RUN_INPUTS: Final = ("owner", "repo", "task-id", "key", "github-app", "claim", "workspace-path")
 _TOKEN_FOLDER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a folder
@@ -184,14 +194,7 @@ def _main() -> Template:
 def _resolve(config: StackConfig) -> Template:
     budget = config.deadlines.resolve_seconds
     variables = {
-        "OWNER": "{{workflow.parameters.owner}}",
-        "REPO": "{{workflow.parameters.repo}}",
-        "REF": "{{workflow.parameters.ref}}",
-        "BASE_REF": "{{workflow.parameters.baseRef}}",
-        "TASK_ID": "{{workflow.parameters.taskId}}",
-        "PR_NUMBER": "{{workflow.parameters.prNumber}}",
-        "GITHUB_APP": "{{workflow.parameters.github-app}}",
-        "USE_PVC": "{{workflow.parameters.usePVC}}",
+        **{f"{variable}_B64": f"{{{{=sprig.b64enc(workflow.parameters['{name}'])}}}}" for variable, name in _PARAMETER_VARIABLES.items()},
         "WORKFLOW_NAME": "{{workflow.name}}",
         "DEFAULT_GITHUB_APP": config.default_github_app,
         "REPOS_FILE": f"{_REPOS_FOLDER}/{REPOS_FILE}",

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # resolve: checks every parameter of a run before anything is made, looks the repository up in the stack's list, picks the semaphore key,
 # and waits while the repository is paused. Needs task-messages.sh. It has no rights and no network to speak of.
-# Input: OWNER REPO REF BASE_REF TASK_ID PR_NUMBER GITHUB_APP USE_PVC (as submitted: anything may be in them) WORKFLOW_NAME DEFAULT_GITHUB_APP
-#        REPOS_FILE OUTPUT_DIR PAUSE_POLL_SECONDS PAUSE_TIMEOUT_SECONDS.
+# Input: OWNER_B64 REPO_B64 REF_B64 BASE_REF_B64 TASK_ID_B64 PR_NUMBER_B64 GITHUB_APP_B64 USE_PVC_B64 (as submitted, anything may be in them)
+#        WORKFLOW_NAME DEFAULT_GITHUB_APP REPOS_FILE OUTPUT_DIR PAUSE_POLL_SECONDS PAUSE_TIMEOUT_SECONDS.
 # Output, a file each: owner repo ref task-id key mode credentials-secret github-app.
 
 # full_ref PARAMETER VALUE: the full name, or the commit id in lower case, in $ref_name; refuses what git would not take.
@@ -96,7 +96,24 @@ output() {
     printf '%s' "$2" >"$OUTPUT_DIR/$1"
 }
 
-: "${OWNER:=}" "${REPO:=}" "${REF:=}" "${BASE_REF:=}" "${TASK_ID:=}" "${PR_NUMBER:=}" "${GITHUB_APP:=}" "${USE_PVC:=}" "${DEFAULT_GITHUB_APP:=}"
+# decode PARAMETER VALUE: leaves it in $submitted. In base64, so that nobody reads it before it is checked here: Argo evaluates the braces in a value that it
+# pastes (argo-workflows #7828), and the kubelet expands a $(NAME) in it.
+decode() {
+    # The x keeps line breaks at the end, which the shell would drop and nobody would see.
+    submitted=$(printf '%s' "$2" | base64 -d && printf x) ||
+        fail "resolve: the parameter $1 did not come in base64. Remedy: deploy the stack again (pulumi up)."
+    submitted=${submitted%x}
+}
+
+decode owner "${OWNER_B64:-}" && OWNER=$submitted
+decode repo "${REPO_B64:-}" && REPO=$submitted
+decode ref "${REF_B64:-}" && REF=$submitted
+decode baseRef "${BASE_REF_B64:-}" && BASE_REF=$submitted
+decode taskId "${TASK_ID_B64:-}" && TASK_ID=$submitted
+decode prNumber "${PR_NUMBER_B64:-}" && PR_NUMBER=$submitted
+decode github-app "${GITHUB_APP_B64:-}" && GITHUB_APP=$submitted
+decode usePVC "${USE_PVC_B64:-}" && USE_PVC=$submitted
+: "${DEFAULT_GITHUB_APP:=}"
 
 [ -n "$OWNER" ] || refuse owner "it is missing" "submit with -p owner=OWNER"
 [ -n "$REPO" ] || refuse repo "it is missing" "submit with -p repo=REPO"

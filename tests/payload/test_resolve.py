@@ -1,5 +1,6 @@
 """resolve: what it takes, what it refuses, what it hands on."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def variables(bench: Bench, **changes: str) -> dict[str, str]:
-    """What the template sets."""
-    defaults = {
+    """What the template sets: the parameters in base64, the rest as it is."""
+    parameters = {
         "OWNER": "exampleorg",
         "REPO": "sample",
         "REF": "refs/heads/main",
@@ -35,6 +36,8 @@ def variables(bench: Bench, **changes: str) -> dict[str, str]:
         "PR_NUMBER": "",
         "GITHUB_APP": "",
         "USE_PVC": "false",
+    }
+    settings = {
         "WORKFLOW_NAME": "coderun-x7k2p",
         "DEFAULT_GITHUB_APP": "rex",
         "REPOS_FILE": str(bench.folder / "repos.tsv"),
@@ -42,7 +45,9 @@ def variables(bench: Bench, **changes: str) -> dict[str, str]:
         "PAUSE_POLL_SECONDS": "0.05",
         "PAUSE_TIMEOUT_SECONDS": "20",
     }
-    return defaults | changes
+    given = parameters | {name: value for name, value in changes.items() if name in parameters}
+    encoded = {f"{name}_B64": base64.b64encode(value.encode()).decode() for name, value in given.items()}
+    return encoded | settings | {name: value for name, value in changes.items() if name not in parameters}
 
 
 def resolve(bench: Bench, **changes: str) -> Outcome:
