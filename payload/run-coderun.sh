@@ -2,7 +2,8 @@
 # create-coderun: applies the CodeRun and stays, with the semaphore held, until it and its pods have ended.
 # Needs task-messages.sh and coderun-end.sh. May be started again for the same run: it then goes on waiting.
 # Input: CODERUN_MANIFEST (JSON) NAMESPACE WORKFLOW_NAME SUCCEEDED_PHASES FAILED_PHASES (space separated) RUN_TIMEOUT_SECONDS CODERUN_RESOURCE POD_LABEL;
-#        optional WORKFLOW_UID, FENCE_TIMEOUT_SECONDS (300: how long an ended CodeRun and its pods may take to be gone).
+#        optional WORKFLOW_UID, FENCE_TIMEOUT_SECONDS (300: how long an ended CodeRun and its pods may take to be gone),
+#        WATCH_SECONDS (300: after so long without news it asks anew, for a watch can go deaf).
 
 for name in CODERUN_MANIFEST NAMESPACE WORKFLOW_NAME SUCCEEDED_PHASES FAILED_PHASES RUN_TIMEOUT_SECONDS CODERUN_RESOURCE POD_LABEL; do
     eval "[ -n \"\${$name:-}\" ]" || fail "create-coderun: the variable $name is empty. Remedy: deploy the stack again (pulumi up)."
@@ -14,12 +15,14 @@ end_limit() {
 
 # The pod is asked to go: the agent must not outlive it. Best effort; cleanup and the next holder's fence do the rest.
 stop_now() {
+    [ -z "${watcher:-}" ] || kill "$watcher" 2>/dev/null || true
     kube delete "$CODERUN_RESOURCE" "$WORKFLOW_NAME" --ignore-not-found --cascade=foreground --wait=false </dev/null || true
     exit 143
 }
 trap stop_now TERM INT
 
 run_until=$(($(now) + RUN_TIMEOUT_SECONDS))
+WATCH_SECONDS=${WATCH_SECONDS:-300}
 
 # Names of workflows come again after their deletion: a CodeRun of the name may be a dead one's.
 ask "$run_until" "$CODERUN_RESOURCE" "$WORKFLOW_NAME" --ignore-not-found -o 'jsonpath={.metadata.labels['"'coderun/workflow-uid'"']}'
@@ -37,7 +40,22 @@ until printf '%s' "$CODERUN_MANIFEST" |
     poll_pause
 done
 
-polls=0
+# watch_phase SECONDS: returns when the CodeRun has reached a phase that ends it, is gone, the watch broke off, or the time is over. What it
+# saw is only a reason to look again. One kubectl that stays: one started every second took a fifteenth of a core for each agent that runs.
+watch_phase() {
+    rm -f "$SCRATCH/phases"
+    mkfifo "$SCRATCH/phases"
+    timeout "$1" kubectl --namespace "$NAMESPACE" get "$CODERUN_RESOURCE" "$WORKFLOW_NAME" --watch --output-watch-events \
+        -o 'jsonpath={.type}{"|"}{.object.status.phase}{"\n"}' >"$SCRATCH/phases" 2>/dev/null </dev/null &
+    watcher=$!
+    while IFS='|' read -r watched_event watched_phase; do
+        [ "$watched_event" != DELETED ] || break
+        case " $SUCCEEDED_PHASES $FAILED_PHASES " in *" ${watched_phase:-none} "*) break ;; esac
+    done <"$SCRATCH/phases"
+    kill "$watcher" 2>/dev/null || true
+    wait "$watcher" || true
+}
+
 while :; do
     ask "$run_until" "$CODERUN_RESOURCE" "$WORKFLOW_NAME" --ignore-not-found -o 'jsonpath={.metadata.name}{"|"}{.status.phase}{"|"}{.status.message}'
     if [ -z "$answer" ]; then
@@ -62,13 +80,12 @@ while :; do
         end_coderun "$(end_limit)" "$WORKFLOW_NAME"
         fail "CodeRun $WORKFLOW_NAME had not ended after $RUN_TIMEOUT_SECONDS s (phase ${phase:-none}); it was ended. Remedy: raise deadlines.runSeconds, or make the task smaller."
     fi
-    poll_pause
-    # Every second at first, as short tasks want a quick answer; then less often, as an agent runs for hours.
-    polls=$((polls + 1))
-    if [ "$polls" -gt 60 ]; then
-        poll_pause
-        poll_pause
+    if [ "$outcome" = running ]; then
+        watch_seconds=$((run_until - $(now)))
+        [ "$watch_seconds" -le "$WATCH_SECONDS" ] || watch_seconds=$WATCH_SECONDS
+        watch_phase "$((watch_seconds + 1))"
     fi
+    poll_pause
 done
 
 if [ "$outcome" = failed ]; then

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -125,6 +126,16 @@ class Store:
         path.write_text(json.dumps(found))
         return found
 
+    def watch(self, path: Path, template: str) -> None:
+        """Print an object whenever it has changed, as an event, until it is gone."""
+        last, event = None, "ADDED"
+        while (found := self.read(path)) is not None:
+            if found != last:
+                print(render(template, {"type": event, "object": found}), end="", flush=True)
+            last, event = found, "MODIFIED"
+            time.sleep(0.02)
+        print(render(template, {"type": "DELETED", "object": last or {}}), end="", flush=True)
+
     def apply(self, applied: dict[str, Any]) -> None:
         """Make one, which behaves as the file ``applied-behave.json`` says."""
         path = self.path(f"{applied['kind'].lower()}s", applied["metadata"]["name"])
@@ -169,7 +180,22 @@ def main() -> None:
         if failures.exists() and (left := int(failures.read_text())) > 0:
             failures.write_text(str(left - 1))
             stop("The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?")
+        if "--watch" in flags:
+            fcntl.flock(log, fcntl.LOCK_UN)
         run(Store(folder), words, flags)
+
+
+def get(store: Store, resource: str, name: str, flags: dict[str, str]) -> None:
+    """Print one object, now or at every change."""
+    template = flags["-o"].removeprefix("jsonpath=")
+    if "--watch" in flags:
+        store.watch(store.path(resource, name), template)
+        return
+    found = store.read(store.path(resource, name))
+    if found is not None:
+        sys.stdout.write(render(template, found))
+    elif "--ignore-not-found" not in flags:
+        stop(f'Error from server (NotFound): {resource} "{name}" not found')
 
 
 def run(store: Store, words: list[str], flags: dict[str, str]) -> None:
@@ -181,11 +207,7 @@ def run(store: Store, words: list[str], flags: dict[str, str]) -> None:
             items = list(store.objects(resource, flags.get("--selector", ""), living="--field-selector" in flags))
             sys.stdout.write(render(flags["-o"].removeprefix("jsonpath="), {"items": items}))
         case ["get", resource, name]:
-            found = store.read(store.path(resource, name))
-            if found is not None:
-                sys.stdout.write(render(flags["-o"].removeprefix("jsonpath="), found))
-            elif "--ignore-not-found" not in flags:
-                stop(f'Error from server (NotFound): {resource} "{name}" not found')
+            get(store, resource, name, flags)
         case ["delete", resource, name]:
             if flags.get("--wait") != "false":
                 stop("fake kubectl: a deletion must not wait")

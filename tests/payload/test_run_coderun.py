@@ -66,6 +66,30 @@ def test_stays_until_the_pods_have_ended(bench: Bench) -> None:
     step.outcome().assert_succeeded()
 
 
+def watches(bench: Bench) -> int:
+    """How often it has begun to watch."""
+    return bench.cluster.log().count('"--watch"')
+
+
+def test_while_the_agent_works_it_watches_and_asks_nothing(bench: Bench) -> None:
+    bench.cluster.applied_behave(status={"phase": "Running"})
+    step = start(bench)
+    wait_until(lambda: watches(bench) == 1, "it watches")
+    asked = bench.cluster.log().count("\n")
+    bench.cluster.put("coderuns", "run-1", status={"phase": "Succeeded"})
+    step.outcome().assert_succeeded()
+    # The CodeRun once more, and its pods.
+    assert bench.cluster.log().count("\n") == asked + 2
+
+
+def test_a_watch_that_tells_nothing_is_begun_anew(bench: Bench) -> None:
+    bench.cluster.applied_behave(status={"phase": "Running"})
+    step = start(bench, WATCH_SECONDS="0")
+    wait_until(lambda: watches(bench) >= 2, "it watches again")
+    bench.cluster.put("coderuns", "run-1", status={"phase": "Succeeded"})
+    step.outcome().assert_succeeded()
+
+
 def test_at_its_deadline_it_ends_the_coderun_and_waits_for_its_pods(bench: Bench) -> None:
     bench.cluster.applied_behave(status={"phase": "Running"})
     bench.cluster.agent_pod("run-1", fake={"goneAfter": 1000})
