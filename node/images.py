@@ -26,8 +26,8 @@ DEBIAN = "bookworm"
 
 FIXTURE_PACKAGES = PROJECT / "images" / "fixtures" / "requirements.txt"
 
-WIDE_TREE = "k8s.io/client-go"
-"""The module whose tree, some 2,400 files, becomes the wide one of the fixture repositories."""
+WIDE_TREE = ("argo-workflows", "github.com/argoproj/argo-workflows/v3")
+"""Family and module whose tree, some 3,400 files, becomes the wide one of the fixture repositories."""
 
 
 class ImageError(Exception):
@@ -123,7 +123,7 @@ def _fixtures(root: Path) -> None:
     # Baked in, so that a start of the git server copies files and makes no history.
     _run(
         *(sys.executable, "-m", "tests.fixtures.git_server.repositories", "--root", str(code / "repos")),
-        *("--history", str(PROJECT), "--tree", str(module_folder(family("kubernetes"), WIDE_TREE))),
+        *("--history", str(PROJECT), "--tree", str(module_folder(family(WIDE_TREE[0]), WIDE_TREE[1]))),
         environment={"PYTHONPATH": str(PROJECT)},
     )
 
@@ -155,7 +155,7 @@ def images() -> tuple[Image, ...]:
         Image(
             "coderun.local/fixtures:dev",
             fixtures,
-            (_digest(FIXTURE_PACKAGES), _digest(PROJECT / "tests" / "fixtures"), kubectl),
+            (_digest(FIXTURE_PACKAGES), _digest(PROJECT / "tests" / "fixtures"), program("argo").parent.name),
             _fixtures,
             debian=("git", "ca-certificates", "python3"),
         ),
