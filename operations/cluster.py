@@ -43,8 +43,10 @@ def kubeconfig_of(context: str) -> Path:
 
     Raises ClusterError if there is no such context.
     """
-    if not context:
-        raise ClusterError("no context was named. Remedy: `make … CLUSTER=current CONTEXT=name`; `kubectl config get-contexts` lists the names.")
+    known = _call("kubectl", "config", "get-contexts", "--output=name").split()
+    if context not in known:
+        fault = f"there is no context {context!r}" if context else "no context was named"
+        raise ClusterError(f"{fault}. Remedy: `make … CLUSTER=current CONTEXT=name` with one of: {', '.join(known) or '(the kubeconfig has none)'}.")
     text = _call("kubectl", "config", "view", "--minify", "--flatten", f"--context={context}")
     _COPIES.mkdir(parents=True, exist_ok=True)
     target = _COPIES / f"{context.replace('/', '_')}.yaml"

@@ -53,9 +53,10 @@ def test_pulumi_finds_the_stack_unchanged_there(kubeconfigs: Mapping[str, str]) 
     assert previewed.code == 0, previewed.text
 
 
-@pytest.mark.parametrize(("context", "said"), [("", "no context was named"), ("nowhere", "nowhere")])
+@pytest.mark.parametrize(("context", "said"), [("", "no context was named"), ("nowhere", "there is no context 'nowhere'")])
 def test_without_a_known_context_nothing_is_run(kubeconfigs: Mapping[str, str], context: str, said: str) -> None:
     refused = on_cluster(kubeconfigs, context, "kubectl", "get", "namespaces")
     assert refused.code == 1
     assert said in refused.err
+    assert f"Remedy: `make … CLUSTER=current CONTEXT=name` with one of: elsewhere, {context_of_the_node()}" in refused.err
     assert refused.out == ""
