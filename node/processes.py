@@ -61,6 +61,18 @@ def start(name: str, command: list[str], environment: dict[str, str] | None = No
     _pid_file(name).write_text(f"{process.pid} {_identity(process.pid)}\n")
 
 
+def write_settings(name: str, path: Path, text: str) -> Path:
+    """Write the settings file of a program, for `start`; a running program with others is stopped first.
+
+    A file that says the same already is not touched: kube-proxy ends itself when its own is written.
+    """
+    if not path.exists() or path.read_text() != text:
+        stop(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return path
+
+
 def stop(name: str, seconds: float = 20.0) -> None:
     """End the program: SIGTERM, and SIGKILL after that many seconds."""
     pid = running(name)

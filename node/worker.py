@@ -23,15 +23,10 @@ def socket() -> Path:
     return state_folder() / "run" / "containerd.sock"
 
 
-def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
-
-
 def _containerd_config() -> Path:
     state = state_folder()
-    return _write(
+    return processes.write_settings(
+        "containerd",
         state / "etc" / "containerd.toml",
         f'''version = 2
 root = "{state}/containerd"
@@ -69,14 +64,14 @@ def _write_cni_config() -> None:
     }
     portmap = {"type": "portmap", "capabilities": {"portMappings": True}}
     document = {"cniVersion": "0.4.0", "name": "coderun", "plugins": [bridge, portmap]}
-    _write(state / "etc" / "cni" / "10-coderun.conflist", json.dumps(document, indent=1))
+    processes.write_settings("containerd", state / "etc" / "cni" / "10-coderun.conflist", json.dumps(document, indent=1))
 
 
 def _kubelet_config() -> Path:
     state = state_folder()
     pki = authority()
     certificate, key = pki.issue("kubelet-server", f"system:node:{NODE_NAME}", (), (NODE_NAME, network.NODE_ADDRESS))
-    resolver = _write(state / "etc" / "resolv.conf", "nameserver 127.0.0.1\n")
+    resolver = processes.write_settings("kubelet", state / "etc" / "resolv.conf", "nameserver 127.0.0.1\n")
     document = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -110,7 +105,7 @@ def _kubelet_config() -> Path:
         "kubeAPIQPS": 100,
         "kubeAPIBurst": 200,
     }
-    return _write(state / "etc" / "kubelet.json", json.dumps(document, indent=1))
+    return processes.write_settings("kubelet", state / "etc" / "kubelet.json", json.dumps(document, indent=1))
 
 
 def start_containerd() -> None:
@@ -164,5 +159,5 @@ def start_kubelet() -> None:
         # The machine's connection table is not ours to resize.
         "conntrack": {"maxPerCore": 0, "min": 0},
     }
-    config = _write(state / "etc" / "kube-proxy.json", json.dumps(document, indent=1))
+    config = processes.write_settings("kube-proxy", state / "etc" / "kube-proxy.json", json.dumps(document, indent=1))
     processes.start("kube-proxy", network.inside(str(program("kube-proxy")), f"--config={config}", "--v=1"))

@@ -59,3 +59,19 @@ def test_another_process_with_the_pid_is_not_taken_for_it(tmp_path: Path) -> Non
     file.write_text(f"{pid} 1\n")
     assert processes.running("program") is None
     file.write_text(recorded)
+
+
+def test_the_same_settings_again_leave_the_program_and_its_file_alone(tmp_path: Path) -> None:
+    settings = processes.write_settings("program", tmp_path / "etc" / "program.json", "{}")
+    pid, written = _start(_ENDLESS), settings.stat().st_mtime_ns
+    processes.write_settings("program", settings, "{}")
+    assert processes.running("program") == pid
+    assert settings.stat().st_mtime_ns == written
+
+
+def test_other_settings_stop_the_program_that_has_the_old_ones(tmp_path: Path) -> None:
+    settings = processes.write_settings("program", tmp_path / "etc" / "program.json", "{}")
+    _start(_ENDLESS)
+    processes.write_settings("program", settings, '{"mode": "iptables"}')
+    assert processes.running("program") is None
+    assert settings.read_text() == '{"mode": "iptables"}'
