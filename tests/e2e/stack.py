@@ -43,7 +43,12 @@ def preview(*arguments: str) -> list[Step]:
     """The steps that `pulumi preview` announces, without those that change nothing."""
     done = pulumi("preview", "--json", *arguments)
     assert done.code == 0, done.text
-    document = _first_object(done.out)
+    return changes(done.out)
+
+
+def changes(text: str) -> list[Step]:
+    """The steps of a preview printed with --json, without those that change nothing."""
+    document = _first_object(text)
     return [
         Step(step["op"], step["urn"], frozenset(step.get("diffReasons") or step.get("detailedDiff") or ()))
         for step in document["steps"]

@@ -47,10 +47,11 @@ def test_the_named_context_is_used_and_not_the_current_one(kubeconfigs: Mapping[
     assert commands.attempt(["kubectl", "get", "namespaces"], env=kubeconfigs).code != 0, "the current context was to be out of reach"
 
 
-def test_pulumi_finds_the_stack_unchanged_there(kubeconfigs: Mapping[str, str]) -> None:
-    words = ("pulumi", "preview", "--stack", stack.STACK, "--expect-no-changes", "--non-interactive")
-    previewed = on_cluster(kubeconfigs, context_of_the_node(), *words)
+def test_pulumi_finds_the_objects_of_the_stack_unchanged_there(kubeconfigs: Mapping[str, str]) -> None:
+    previewed = on_cluster(kubeconfigs, context_of_the_node(), "pulumi", "preview", "--json", "--stack", stack.STACK, "--non-interactive")
     assert previewed.code == 0, previewed.text
+    # The provider's own settings name the kubeconfig's path, which is another one here.
+    assert [step for step in stack.changes(previewed.out) if "pulumi:providers:" not in step.urn] == []
 
 
 @pytest.mark.parametrize(("context", "said"), [("", "no context was named"), ("nowhere", "there is no context 'nowhere'")])
@@ -58,5 +59,5 @@ def test_without_a_known_context_nothing_is_run(kubeconfigs: Mapping[str, str], 
     refused = on_cluster(kubeconfigs, context, "kubectl", "get", "namespaces")
     assert refused.code == 1
     assert said in refused.err
-    assert f"Remedy: `make … CLUSTER=current CONTEXT=name` with one of: elsewhere, {context_of_the_node()}" in refused.err
+    assert f"Remedy: `make … CLUSTER=current CONTEXT=name` with one of: {context_of_the_node()}, elsewhere." in refused.err
     assert refused.out == ""
