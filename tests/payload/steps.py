@@ -219,7 +219,8 @@ class Bench:
             fresh.replace(script)
         Path(environment["TERMINATION_LOG"]).unlink(missing_ok=True)
         process = subprocess.Popen(
-            ["sh", str(script)],
+            # A test run in the background hands SIGINT down ignored, and a shell can't trap what was ignored when it started.
+            ["env", "--default-signal=INT", "sh", str(script)],
             env=environment,
             cwd=self.folder,
             stdout=subprocess.PIPE,
