@@ -86,6 +86,13 @@ def _selects(part: str, labels: dict[str, str]) -> bool:
     return labels.get(name) == value if equals else name in labels
 
 
+def replace(path: Path, document: dict[str, Any]) -> None:
+    """Write an object, whole at any moment: a watch that is killed while it writes must not leave half of one."""
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps(document))
+    fresh.replace(path)
+
+
 class Store:
     """The folder of objects."""
 
@@ -114,8 +121,9 @@ class Store:
         """Read one, which may be its last read."""
         if not path.exists():
             return None
-        found: dict[str, Any] = json.loads(path.read_text())
-        fake = found.setdefault("fake", {})
+        text = path.read_text()
+        found: dict[str, Any] = json.loads(text)
+        fake = found.get("fake", {})
         if "deletionTimestamp" in found["metadata"]:
             fake["goneAfter"] = fake.get("goneAfter", 0) - 1
             if fake["goneAfter"] < 0:
@@ -123,7 +131,9 @@ class Store:
                 return None
         if fake.get("phases"):
             found.setdefault("status", {})["phase"] = fake["phases"].pop(0)
-        path.write_text(json.dumps(found))
+        # A read that changes nothing must not undo what somebody else writes meanwhile.
+        if found != json.loads(text):
+            replace(path, found)
         return found
 
     def watch(self, path: Path, template: str) -> None:
@@ -141,7 +151,7 @@ class Store:
         path = self.path(f"{applied['kind'].lower()}s", applied["metadata"]["name"])
         path.parent.mkdir(parents=True, exist_ok=True)
         behaviour = self.folder / "applied-behave.json"
-        path.write_text(json.dumps(applied | (json.loads(behaviour.read_text()) if behaviour.exists() else {})))
+        replace(path, applied | (json.loads(behaviour.read_text()) if behaviour.exists() else {}))
 
     def delete(self, path: Path) -> bool:
         """Mark one as deleted; False if it isn't there."""
@@ -152,7 +162,7 @@ class Store:
         if found.get("fake", {}).get("goneAfter", 0) == 0:
             path.unlink()
         else:
-            path.write_text(json.dumps(found))
+            replace(path, found)
         if ends := found.get("fake", {}).get("endsPods"):
             for pod in list(self.objects("pods", ends, living=False)):
                 self.delete(self.path("pods", pod["metadata"]["name"]))
