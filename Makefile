@@ -83,8 +83,8 @@ render: $(INSTALLED) ## every object of the stack as YAML, without cluster or en
 keys: $(INSTALLED) ## owner/repo, branch, semaphore key, limit (CONFIG=)
 	@$(PYTHON) -m config.keys --config $(CONFIG)
 
-policy: $(INSTALLED) ## the policy pack over a folder of YAML (DIR=)
-	@$(PYTHON) -m policies.check $(DIR)
+policy: $(INSTALLED) ## the policy pack over a folder of YAML (DIR=, SETTINGS=)
+	@$(PYTHON) -m policies.check $(DIR) $(if $(SETTINGS),--settings $(SETTINGS))
 
 doctor: $(INSTALLED) ## checks a cluster, each finding with its remedy
 	@$(RUN) $(PYTHON) -m operations.doctor --config $(CONFIG)

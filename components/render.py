@@ -10,13 +10,15 @@ import re
 import runpy
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pulumi
 import pulumi.runtime
 import yaml
+from pulumi.runtime.mocks import MockMonitor
+from pulumi.runtime.proto.resource_pb2 import RegisterResourceRequest
 
 from config.errors import PREFIX, ConfigError
 from config.settings import StackConfig
@@ -35,11 +37,17 @@ class Registered:
         type: Pulumi's type token, for example ``kubernetes:core/v1:ConfigMap``.
         name: Name in the stack.
         inputs: What was given, with the cluster's spelling of the keys.
+        urn: The engine's name.
+        protect: Whether the engine refuses to delete it.
+        provider: URN of what makes it; empty when it names none.
     """
 
     type: str
     name: str
     inputs: dict[str, Any]
+    urn: str
+    protect: bool
+    provider: str
 
     @property
     def manifest(self) -> dict[str, Any] | None:
@@ -52,20 +60,35 @@ class Registered:
         return {**head, **{key: value for key, value in self.inputs.items() if key not in head}}
 
 
-@dataclass
 class RecordingMocks(pulumi.runtime.Mocks):
-    """Stands in for the engine and takes down what is registered."""
-
-    registered: list[Registered] = field(default_factory=list)
+    """Stands in for the engine, and answers as if everything had been made."""
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        """Take a resource down and answer as if it had been made."""
-        self.registered.append(Registered(args.typ, args.name, whole_numbers(args.inputs)))
+        """Answer a registration."""
         return f"{args.name}-id", args.inputs
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         """Refuse: the program asks the cluster for nothing."""
         raise AssertionError(f"the program called {args.token}")
+
+
+class RecordingMonitor(MockMonitor):
+    """Takes down what is registered, with the options that mocks aren't told."""
+
+    def __init__(self, mocks: pulumi.runtime.Mocks) -> None:
+        """Begin with an empty record."""
+        super().__init__(mocks)
+        self.registered: list[Registered] = []
+
+    def RegisterResource(self, request: RegisterResourceRequest) -> Any:  # noqa: ANN401, N802 - the monitor's own
+        """Take a resource down."""
+        response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
+        if response.urn in self.resources:
+            inputs = whole_numbers(self.resources[response.urn].state)
+            # A reference to a provider is its URN and its id.
+            provider = request.provider.rpartition("::")[0]
+            self.registered.append(Registered(request.type, request.name, inputs, response.urn, request.protect, provider))
+        return response
 
 
 def whole_numbers(value: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -98,7 +121,8 @@ def run_program(stack_file: Path) -> list[Registered]:
     values = raw_values(stack_file)
     project = PREFIX.removesuffix(":")
     mocks = RecordingMocks()
-    pulumi.runtime.set_mocks(mocks, project=project, stack=stack_name(stack_file))
+    monitor = RecordingMonitor(mocks)
+    pulumi.runtime.set_mocks(mocks, project=project, stack=stack_name(stack_file), monitor=monitor)
     pulumi.runtime.set_all_config(
         {PREFIX + key: _as_engine(value) for key, value in values.items()},
         [PREFIX + key for key, value in values.items() if _holds_secret(value)],
@@ -107,7 +131,7 @@ def run_program(stack_file: Path) -> list[Registered]:
     # The decorator, published for tests, is what waits for all registrations.
     run: Callable[[], None] = pulumi.runtime.test(_program)  # type: ignore[no-untyped-call]
     run()
-    return mocks.registered
+    return monitor.registered
 
 
 def _program() -> None:

@@ -1,39 +1,49 @@
-"""Rules on how much runs at once."""
+"""The policy on how much one workflow runs at once."""
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Annotated, Final
 
-from pulumi_policy import EnforcementLevel, PolicyConfigSchema, ReportViolation, ResourceValidationArgs, ResourceValidationPolicy, Severity
+from pulumi_policy import Severity
+from pydantic import Field
 
-from policies.inputs import WORKFLOW_TEMPLATE_TYPE, at, whole_number
+from policies.definition import OPERATIONS, About, PolicySettings, Resource, resource_rule
+from policies.inputs import whole_number
+from policies.vocabulary import MAXIMUM_PARALLELISM
+from policies.workflows import WORKFLOW_KINDS, defined_workflow
 
-DEFAULT_MAXIMUM: Final = 50
-"""Pods of one workflow at once: ten times the stack's default of 5, well below the 110 pods that a node takes by default."""
+_REMEDY: Final = "Remedy: set coderun-workspaces:parallelism in the stack file, or spec.parallelism in the manifest"
 
 
-def _validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-    if args.resource_type != WORKFLOW_TEMPLATE_TYPE:
+class _Settings(PolicySettings):
+    maximum: Annotated[int, Field(ge=1)] = Field(default=MAXIMUM_PARALLELISM, description="Most pods of one workflow at once.")
+
+
+def _faults(resource: Resource, settings: _Settings) -> Iterator[str]:
+    found = defined_workflow(resource)
+    if found is None:
         return
-    given = at(args.props, "spec", "parallelism")
+    path, given = f"{found.path}.parallelism", found.spec.get("parallelism")
     parallelism = whole_number(given)
-    maximum = whole_number(args.get_config().get("maximum", DEFAULT_MAXIMUM))
-    remedy = "Remedy: set coderun-workspaces:parallelism in the stack file."
     if given is None:
-        report(f"spec.parallelism is missing: one workflow could start any number of pods. {remedy}", None)
+        yield f"{path} is missing: one workflow could start any number of pods. {_REMEDY}"
     elif parallelism is None:
-        report(f"spec.parallelism is not a whole number: Argo takes no text and no parameter there. {remedy}", None)
+        yield f"{path} is not a whole number: Argo takes no text and no parameter there. {_REMEDY}"
     elif parallelism < 1:
-        report(f"spec.parallelism is {parallelism}: nothing is limited by less than 1. {remedy}", None)
-    elif maximum is not None and parallelism > maximum:
-        report(f"spec.parallelism is {parallelism}, more than the maximum {maximum}. {remedy}", None)
+        yield f"{path} is {parallelism}: nothing is limited by less than 1. {_REMEDY}"
+    elif parallelism > settings.maximum:
+        yield f"{path} is {parallelism}, more than the maximum {settings.maximum}. {_REMEDY}"
 
 
-PARALLELISM_SET: Final = ResourceValidationPolicy(
-    name="parallelism-set",
-    description="A WorkflowTemplate limits the pods of one workflow, by a whole number within a maximum.",
-    validate=_validate,
-    enforcement_level=EnforcementLevel.MANDATORY,
-    severity=Severity.HIGH,
-    tags=["argo", "capacity"],
-    remediation_steps="Set coderun-workspaces:parallelism in the stack file.",
-    config_schema=PolicyConfigSchema(properties={"maximum": {"type": "integer", "minimum": 1, "default": DEFAULT_MAXIMUM}}),
+PARALLELISM_SET: Final = resource_rule(
+    About(
+        name="parallelism-set",
+        description="A workflow limits its own pods, by a whole number within a maximum.",
+        remediation="Set coderun-workspaces:parallelism in the stack file, or spec.parallelism in the manifest.",
+        severity=Severity.HIGH,
+        framework=OPERATIONS,
+        tags=("argo", "capacity"),
+    ),
+    _Settings,
+    WORKFLOW_KINDS,
+    _faults,
 )
