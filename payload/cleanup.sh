@@ -43,10 +43,12 @@ end_own_coderun() {
 remove_task() {
     use_repository "$2" "$3" "$1"
     remove_tree
+    remove_private_git_folder
     if [ -d "$BASE" ]; then
         lock_base
         remove_admin_folders
-        git --git-dir="$BASE" update-ref -d "$TASK_REF" 2>"$SCRATCH/git-error" ||
+        printf 'delete %s\n' "$TASK_REF" >"$SCRATCH/unpin"
+        update_base_refs "$SCRATCH/unpin" ||
             fail "cleanup: ref $(quoted "$TASK_REF") can't be deleted: $(clean "$(tail -n 2 "$SCRATCH/git-error")" 200). Remedy: delete it in $(quoted "$BASE"), then the record $(quoted "$RECORD")."
         unlock_base
     fi
