@@ -140,14 +140,6 @@ class Script(TypedDict):
     volumeMounts: list[VolumeMount]
 
 
-class ResourceAction(TypedDict):
-    """A step that applies a manifest."""
-
-    action: Literal["apply"]
-    flags: list[str]
-    manifest: str
-
-
 class DagTask(TypedDict):
     """A task of a graph."""
 
@@ -206,7 +198,7 @@ class Metadata(TypedDict):
 
 
 class Template(TypedDict):
-    """A template of a workflow: a graph, a script or a manifest to apply."""
+    """A template of a workflow: a graph or a script."""
 
     name: str
     inputs: NotRequired[Parameters]
@@ -216,11 +208,9 @@ class Template(TypedDict):
     timeout: NotRequired[str]
     retryStrategy: NotRequired[RetryStrategy]
     synchronization: NotRequired[Synchronization]
-    podSpecPatch: NotRequired[str]
     volumes: NotRequired[list[Volume]]
     dag: NotRequired[Dag]
     script: NotRequired[Script]
-    resource: NotRequired[ResourceAction]
 
 
 class PodGc(TypedDict):

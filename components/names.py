@@ -7,6 +7,7 @@ WORKFLOW_TEMPLATE: Final = "coderun-template"
 SEMAPHORES_CONFIG_MAP: Final = "workflow-semaphores"
 REPOS_CONFIG_MAP: Final = "coderun-repos"
 RUN_SERVICE_ACCOUNT: Final = "coderun-workflow"
+GIT_MAINTENANCE: Final = "coderun-git-maintenance"
 PART_OF_LABEL: Final = "app.kubernetes.io/part-of"
 PART_OF: Final = "coderun"
 MANAGED_LABELS: Final = {PART_OF_LABEL: PART_OF, "app.kubernetes.io/managed-by": "pulumi"}

@@ -5,7 +5,6 @@ that works with resolve's outputs. The lock is on an inner graph, so that neithe
 cleanup occupies it, and there is one lock only: lists of locks can deadlock in Argo.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -35,9 +34,10 @@ from components.names import (
     TASK_LABEL,
     WORKFLOW_LABEL,
 )
-from components.run_manifests import OWN_CLAIM, as_environment_value, coderun_manifest, own_claim_manifest, run_labels
+from components.run_manifests import OBJECTS_ROOT, OWN_CLAIM, as_environment_value, coderun_manifest, own_claim_manifest, run_labels
+from components.storage_spec import own_class_name
 from config.repos import REPOS_FILE
-from config.settings import StackConfig
+from config.settings import GitFolder, StackConfig
 
 SLACK_SECONDS: Final = 900
 """Added to a budget for what isn't work of the step: scheduling, binding of a volume, pulling an image. A guess with
@@ -45,9 +45,20 @@ room: a claim or an image that isn't there by then needs a person."""
 
 SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
     "resolve": ("task-messages.sh", "resolve.sh"),
-    "init-worktree": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "fence.sh", "init-worktree.sh"),
+    "init-worktree": (
+        "task-messages.sh",
+        "base-lock.sh",
+        "coderun-end.sh",
+        "fence.sh",
+        "seed-copy.sh",
+        "base-repair.sh",
+        "private-git-folder.sh",
+        "repo-content.sh",
+        "init-worktree.sh",
+    ),
+    "claim": ("task-messages.sh", "coderun-end.sh", "claim-events.sh", "own-claim.sh"),
     "create-coderun": ("task-messages.sh", "coderun-end.sh", "run-coderun.sh"),
-    "cleanup": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "cleanup.sh"),
+    "cleanup": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "claim-events.sh", "cleanup.sh"),
 }
 """Files of payload/ that make each step's script, in this order (payload/README.md)."""
 
@@ -108,16 +119,18 @@ def workflow_template_spec(config: StackConfig, stack: str) -> WorkflowSpec:
             _claim(config, stack),
             _init_worktree(config),
             _init_worktree_own_claim(config),
-            _create_coderun(config),
+            _create_coderun(config, "create-coderun", config.coderun.git_folder),
+            # Nobody else uses that claim: its base is the task's own.
+            _create_coderun(config, "create-coderun-own-claim", "shared"),
             _cleanup(config),
         ],
     }
 
 
 def workflow_deadline_seconds(config: StackConfig) -> int:
-    """Add up the longest pause, queue, init and run, so that waiting is never ended as if it were work."""
+    """Add up the longest pause, queue, wait for a claim, init and run, so that waiting is never ended as if it were work."""
     budgets = config.deadlines
-    work = budgets.init_seconds + budgets.fence_seconds + budgets.run_seconds + budgets.fence_seconds
+    work = budgets.claim_seconds + budgets.init_seconds + budgets.fence_seconds + budgets.run_seconds + budgets.fence_seconds
     return budgets.resolve_seconds + budgets.queue_seconds + work + SLACK_SECONDS
 
 
@@ -204,8 +217,7 @@ def _resolve(config: StackConfig) -> Template:
     }
     mounts: list[VolumeMount] = [
         *_scratch_mounts(),
-        # The folder, not one file of it by subPath: only then a change reaches a run that waits for the end of a pause.
-        {"name": "repos", "mountPath": _REPOS_FOLDER, "readOnly": True},
+        _repos_mount(),
         # An empty folder in the token's place keeps it from this container; Argo's own container beside it needs one.
         {"name": "tmp", "mountPath": _TOKEN_FOLDER, "subPath": "no-token", "readOnly": True},
     ]
@@ -216,7 +228,7 @@ def _resolve(config: StackConfig) -> Template:
         "activeDeadlineSeconds": budget + SLACK_SECONDS,
         "timeout": _timeout(budget + SLACK_SECONDS),
         "retryStrategy": _after_loss_of_the_pod(),
-        "volumes": [*_scratch_volumes(config), {"name": "repos", "configMap": {"name": REPOS_CONFIG_MAP}}],
+        "volumes": [*_scratch_volumes(config), _repos_volume()],
         "script": _script(config, _source("resolve"), variables, mounts, waiting_resources(config)),
     }
 
@@ -230,7 +242,7 @@ def _locked(config: StackConfig) -> Template:
         handed_on = {name: given % name for name in ("owner", "repo", "task-id", "key", "github-app")}
         return {
             "name": name,
-            "template": "create-coderun",
+            "template": name,
             "depends": f"{init}.Succeeded",
             "arguments": _given({**handed_on, "claim": claim, "workspace-path": from_task % init}),
         }
@@ -257,23 +269,29 @@ def _locked(config: StackConfig) -> Template:
 
 
 def _claim(config: StackConfig, stack: str) -> Template:
-    # A resource step has no container of ours to write these settings into.
-    patch = {"containers": [{"name": "main", "resources": waiting_resources(config), "securityContext": container_security_context()}]}
+    # Not a resource step: it ends when the claim is made, and whether the claim can be used is known later.
+    budget = config.deadlines.claim_seconds
+    variables = {
+        **_run_variables(config),
+        "CLAIM_MANIFEST": as_environment_value(own_claim_manifest(config, stack)),
+        "CLAIM_CLASS": own_class_name(config, stack) or "",
+        "CLAIM_TIMEOUT_SECONDS": str(budget),
+    }
     return {
         "name": "claim",
         "inputs": _declared(["task-id"]),
         "metadata": _task_metadata("claim"),
-        "activeDeadlineSeconds": SLACK_SECONDS,
-        "timeout": _timeout(SLACK_SECONDS),
+        "activeDeadlineSeconds": budget + SLACK_SECONDS,
+        "timeout": _timeout(budget + SLACK_SECONDS),
         "retryStrategy": _after_loss_of_the_pod(),
-        "podSpecPatch": json.dumps(patch),
-        "resource": {"action": "apply", "flags": ["--server-side", "--force-conflicts"], "manifest": own_claim_manifest(config, stack)},
+        "volumes": _scratch_volumes(config),
+        "script": _script(config, _source("claim"), variables, _scratch_mounts(), waiting_resources(config)),
     }
 
 
 def _init_worktree(config: StackConfig) -> Template:
     volumes: list[Volume] = [{"name": "work", "persistentVolumeClaim": {"claimName": config.storage.shared.claim_name}}]
-    return _init(config, "init-worktree", volumes, [], {})
+    return _init(config, "init-worktree", volumes, [], _git_folder_variables(config))
 
 
 def _init_worktree_own_claim(config: StackConfig) -> Template:
@@ -283,7 +301,10 @@ def _init_worktree_own_claim(config: StackConfig) -> Template:
         {"name": "seed", "persistentVolumeClaim": {"claimName": config.storage.shared.claim_name, "readOnly": True}},
     ]
     mounts: list[VolumeMount] = [{"name": "seed", "mountPath": "/work/seed", "subPath": "base", "readOnly": True}]
-    return _init(config, "init-worktree-own-claim", volumes, mounts, {"SEED_ROOT": "/work/seed"})
+    own = {"SEED_ROOT": "/work/seed", "GIT_FOLDER": "shared", "CLAIM_NAME": OWN_CLAIM}
+    # A claim that binds late is bound while the pod is pending: that has a budget of its own, as a provisioner may never deliver.
+    deadline = config.deadlines.init_seconds + config.deadlines.fence_seconds
+    return {**_init(config, "init-worktree-own-claim", volumes, mounts, own), "timeout": f"{deadline + config.deadlines.claim_seconds}s"}
 
 
 def _init(config: StackConfig, name: str, volumes: list[Volume], mounts: list[VolumeMount], extra: Mapping[str, str]) -> Template:
@@ -296,6 +317,8 @@ def _init(config: StackConfig, name: str, volumes: list[Volume], mounts: list[Vo
         "TASK_ID": "{{inputs.parameters.task-id}}",
         "GIT_SERVER": config.git.server,
         **_root_variables(),
+        "OBJECTS_ROOT": OBJECTS_ROOT,
+        "REPOS_FILE": f"{_REPOS_FOLDER}/{REPOS_FILE}",
         **extra,
         "WORKSPACE_PATH_FILE": "/work/workspace_path",
         "COMMIT_FILE": "/work/commit",
@@ -313,6 +336,7 @@ def _init(config: StackConfig, name: str, volumes: list[Volume], mounts: list[Vo
         *_scratch_mounts(),
         *_work_mounts(),
         *mounts,
+        _repos_mount(),
         {"name": "credentials", "mountPath": _CREDENTIALS_FOLDER, "readOnly": True},
     ]
     return {
@@ -328,16 +352,16 @@ def _init(config: StackConfig, name: str, volumes: list[Volume], mounts: list[Vo
         "activeDeadlineSeconds": config.deadlines.init_seconds + config.deadlines.fence_seconds,
         "timeout": _timeout(config.deadlines.init_seconds + config.deadlines.fence_seconds),
         "retryStrategy": _after_loss_of_the_pod(),
-        "volumes": [*_scratch_volumes(config), *volumes, credentials],
+        "volumes": [*_scratch_volumes(config), *volumes, _repos_volume(), credentials],
         "script": _script(config, _source("init-worktree"), variables, all_mounts, git_resources(config)),
     }
 
 
-def _create_coderun(config: StackConfig) -> Template:
+def _create_coderun(config: StackConfig, name: str, git_folder: GitFolder) -> Template:
     # No retry: with the pod the agent is ended, and a second one would start in the tree that the first has changed.
     variables = {
         **_run_variables(config),
-        "CODERUN_MANIFEST": as_environment_value(coderun_manifest(config)),
+        "CODERUN_MANIFEST": as_environment_value(coderun_manifest(config, git_folder)),
         "SUCCEEDED_PHASES": " ".join(config.coderun.succeeded_phases),
         "FAILED_PHASES": " ".join(config.coderun.failed_phases),
         "RUN_TIMEOUT_SECONDS": str(config.deadlines.run_seconds),
@@ -345,7 +369,7 @@ def _create_coderun(config: StackConfig) -> Template:
     }
     metadata = _task_metadata("create-coderun")
     return {
-        "name": "create-coderun",
+        "name": name,
         "inputs": _declared(_RUN_INPUTS),
         "metadata": {**metadata, "annotations": {SEMAPHORE_ANNOTATION: "{{inputs.parameters.key}}"}},
         # The script's own deadline comes first: it ends the agent while the lock is still held.
@@ -365,6 +389,7 @@ def _cleanup(config: StackConfig) -> Template:
     variables = {
         **_run_variables(config),
         **_root_variables(),
+        **_git_folder_variables(config),
         "LOCK_TIMEOUT_SECONDS": str(config.git.lock_timeout_seconds),
         "CLEANUP_TIMEOUT_SECONDS": str(config.deadlines.cleanup_seconds),
     }
@@ -419,6 +444,19 @@ def _run_variables(config: StackConfig) -> dict[str, str]:
 
 def _root_variables() -> dict[str, str]:
     return {"BASE_ROOT": "/work/base", "TREES_ROOT": "/work/trees"}
+
+
+def _git_folder_variables(config: StackConfig) -> dict[str, str]:
+    return {"GIT_FOLDER": config.coderun.git_folder, "CLAIM_NAME": config.storage.shared.claim_name}
+
+
+def _repos_volume() -> Volume:
+    return {"name": "repos", "configMap": {"name": REPOS_CONFIG_MAP}}
+
+
+def _repos_mount() -> VolumeMount:
+    # The folder, not one file of it by subPath: only then a change reaches a run that waits for the end of a pause.
+    return {"name": "repos", "mountPath": _REPOS_FOLDER, "readOnly": True}
 
 
 def _scratch_volumes(config: StackConfig) -> list[Volume]:

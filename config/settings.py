@@ -20,6 +20,7 @@ _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _NAMESPACE: Final = rf"^{_LABEL}$"
 _OBJECT_NAME: Final = r"^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$"
 _QUANTITY: Final = r"^[1-9][0-9]*(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
+_SCHEDULE: Final = r"^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|\S+( \S+){4})$"
 _PHASE: Final = r"^[A-Za-z][A-Za-z0-9_-]*$"
 _BRANCH_CHARACTERS: Final = re.compile(r"[A-Za-z0-9._/+@#=,-]+")
 _SUBDOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
@@ -42,12 +43,18 @@ def _refuse_plain_secret(value: object) -> object:
     return value
 
 
+GitFolder = Literal["private", "shared"]
+"""What an agent gets at the path of the shared clone: a git folder of its own, or the clone itself."""
+
 _NotTruthValue = BeforeValidator(_refuse_truth_value)
 _Count = Annotated[int, _NotTruthValue, Field(ge=1)]
 _Seconds = Annotated[int, _NotTruthValue, Field(ge=1)]
+_Days = Annotated[int, _NotTruthValue, Field(ge=1)]
+_Percent = Annotated[int, _NotTruthValue, Field(ge=1, le=100)]
 _UnixId = Annotated[int, _NotTruthValue, Field(ge=1, le=2**31 - 1)]
 _ObjectName = Annotated[str, Field(pattern=_OBJECT_NAME)]
 _Quantity = Annotated[str, Field(pattern=_QUANTITY)]
+_Schedule = Annotated[str, Field(pattern=_SCHEDULE)]
 _Phase = Annotated[str, Field(pattern=_PHASE)]
 _AppName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")]
 _Owner = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}$")]
@@ -149,6 +156,11 @@ class CodeRun(_Settings):
         pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
         description="Label of the agent's pods; its value is the name of their CodeRun.",
     )
+    git_folder: GitFolder = Field(
+        default="private",
+        description="private: an agent has a git folder of its own, and the shared clone's objects read-only (docs/trust.md). "
+        "shared: it mounts the shared clone itself, for controllers that don't copy spec.workspace.mounts.",
+    )
     succeeded_phases: tuple[_Phase, ...] = Field(default=("Succeeded",), min_length=1, description="Values of status.phase that mean success.")
     failed_phases: tuple[_Phase, ...] = Field(
         default=("Failed", "Error", "Cancelled"), min_length=1, description="Values of status.phase that mean failure."
@@ -184,6 +196,25 @@ class Deadlines(_Settings):
     fence_seconds: _Seconds = Field(default=300, description="Longest wait for the pods of an agent that is ended.")
     run_seconds: _Seconds = Field(default=7200, description="Longest life of an agent.")
     cleanup_seconds: _Seconds = Field(default=600, description="Removal of what a run made.")
+    claim_seconds: _Seconds = Field(
+        default=300,
+        description="Longest wait for a volume of a run's own claim; also added to init's budget where the volume is made for init's pod.",
+    )
+
+
+class GitMaintenance(_Settings):
+    """The nightly job that tidies the shared clones and makes room (docs/git-maintenance.md)."""
+
+    schedule: _Schedule = Field(default="17 3 * * *", description="When it starts, as in a crontab, in the time zone of the cluster's controllers.")
+    expire_days: _Days = Field(
+        default=14, description="Objects that no ref names are dropped when they are older; branches that no run asks for are forgotten as well."
+    )
+    evict_above_percent: _Percent = Field(
+        default=80, description="When the shared claim, or its file system, is fuller, idle clones are removed, the longest unused first."
+    )
+    deadline_seconds: _Seconds = Field(
+        default=7200, description="The job stops after so many seconds; the next one begins with what was not reached."
+    )
 
 
 class Credential(_Settings):
@@ -225,6 +256,12 @@ class Repo(_Settings):
     default_limit: _Count = Field(default=1, description="Agents at once on all branches without a limit of their own, together.")
     branches: Mapping[str, _Count] = Field(default_factory=dict, description="Branches with a limit of their own: agents at once.")
     paused: bool = Field(default=False, description="Holds new runs before they queue, until it is lifted.")
+    submodules: Literal["refuse", "empty"] = Field(
+        default="refuse", description="Runs at a commit with submodules: refused, or their folders are left empty."
+    )
+    lfs: Literal["refuse", "pointers"] = Field(
+        default="refuse", description="Runs at a commit with files in LFS: refused, or the tree has pointers in their place."
+    )
 
     @field_validator("name")
     @classmethod
@@ -291,6 +328,7 @@ class StackConfig(_Settings):
     storage: Storage = Field(default_factory=Storage, description="Claims and their classes.")
     coderun: CodeRun = Field(default_factory=CodeRun, description="The custom resource that stands for an agent's work.")
     deadlines: Deadlines = Field(default_factory=Deadlines, description="Budgets of each part of a run.")
+    git_maintenance: GitMaintenance = Field(default_factory=GitMaintenance, description="The nightly job that tidies the shared clones.")
     default_github_app: _AppName = Field(default="default", description="Value of github-app for runs that give none.")
     credentials: tuple[Credential, ...] = Field(default=(), description="Credentials for private repos.")
     repos: tuple[Repo, ...] = Field(default=(), description="Repositories that runs may work on.")

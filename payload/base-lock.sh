@@ -1,12 +1,16 @@
 # shellcheck shell=sh
 # The base of a repository on a claim: its paths, its two locks, a git that trusts nothing found there,
 # and the removal of one task's traces. Needs task-messages.sh.
-# Input: BASE_ROOT TREES_ROOT WORKFLOW_UID LOCK_TIMEOUT_SECONDS; optional LOCK_POLL_SECONDS.
+# Input: BASE_ROOT TREES_ROOT WORKFLOW_UID LOCK_TIMEOUT_SECONDS; optional LOCK_POLL_SECONDS, CLAIM_NAME (for messages), GIT_FOLDER
+#        (shared; private: nothing but the stack's own steps ever writes in a base).
 #
 # Layout below BASE_ROOT:
 #   .tasks/TASKID           who owns the task id: "UID<TAB>owner<TAB>repo"; made first, removed last
-#   OWNER/REPO.git          the bare base; its worktrees/ holds git's admin folders
+#   .private/TASKID         the task's own git folder, which its agent sees at the path of the base (GIT_FOLDER=private)
+#   OWNER/REPO.git          the bare base; with GIT_FOLDER=shared its worktrees/ holds git's admin folders
+#   OWNER/REPO.used         its time of change is when the base was last used
 #   OWNER/REPO.staging      a clone under way (only by the holder of REPO.fetch.lock)
+#   OWNER/REPO.broken.SECONDS  a base that was found broken and set aside; tasks that began before may still use it
 #   OWNER/REPO.lock         held for moments: admin folders and refs change only under it
 #   OWNER/REPO.fetch.lock   held while the server is asked for objects
 # Two locks, so that a server that stalls keeps nobody waiting who has all the objects already.
@@ -16,10 +20,13 @@
 # shellcheck disable=SC2034 # used by the files that follow this one
 use_repository() {
     BASE=$BASE_ROOT/$1/$2.git
+    BASE_USED=$BASE_ROOT/$1/$2.used
+    BASE_BROKEN=$BASE_ROOT/$1/$2.broken
     STAGING=$BASE_ROOT/$1/$2.staging
     BASE_LOCK=$BASE_ROOT/$1/$2.lock
     FETCH_LOCK=$BASE_ROOT/$1/$2.fetch.lock
     TREE=$TREES_ROOT/$3
+    PRIVATE=$BASE_ROOT/.private/$3
     TASK_REF=refs/coderun/$3
     RECORD=$BASE_ROOT/.tasks/$3
 }
@@ -65,9 +72,12 @@ fail_storage() {
     fail_storage_said=$(tail -n 3 "$2")
     case $fail_storage_said in
         *'No space left'* | *'Disk quota exceeded'*)
-            fail "$1: the claim is full ($(clean "$fail_storage_said" 200)). Remedy: enlarge storage.shared.size (own claims: storage.own.size), or remove trees that are no longer needed." ;;
+            fail "$1: the claim is full (${CLAIM_NAME:+$CLAIM_NAME: }$(clean "$fail_storage_said" 200)). Remedy: enlarge storage.shared.size (own claims: storage.own.size), or remove trees that are no longer needed." ;;
+        # Neither git nor a shell's printf always says why; BusyBox's says nothing at all.
+        '' | *' to write'* | *"n't write"* | *'not write'* | *'write error'* | *'I/O error'*)
+            fail "$1: the claim is full, or fails to write (${CLAIM_NAME:+$CLAIM_NAME: }$(clean "$fail_storage_said" 200); $(df -Pk "$BASE_ROOT" 2>/dev/null | awk 'END { print $4 }') KiB free). Remedy: enlarge storage.shared.size (own claims: storage.own.size), or remove trees that are no longer needed; if there is room, check the volume." ;;
         *)
-            fail "$1: the claim can't be written ($(clean "$fail_storage_said" 200)). Remedy: check its mount and that podSecurity.uid may write there." ;;
+            fail "$1: the claim can't be written (${CLAIM_NAME:+$CLAIM_NAME: }$(clean "$fail_storage_said" 200)). Remedy: check its mount and that podSecurity.uid may write there." ;;
     esac
 }
 
@@ -104,14 +114,49 @@ first_line() {
     printf '%s' "$first_line_text"
 }
 
-# remove_tree: deletes by path; git is never run in a tree that an agent has had.
-remove_tree() {
-    if rm -rf -- "$TREE" 2>/dev/null; then
+# open_up PATH: gives us back the permissions that an agent took from its folders.
+open_up() {
+    # -exec … \; and not +: a folder must be opened up before find goes down into it.
+    find "$1" -type d ! -perm -700 -exec chmod u+rwx {} \; 2>/dev/null || true
+}
+
+# remove_folder PATH WHAT: deletes by path; git is never run in a folder that an agent has had. Links are unlinked, not followed.
+remove_folder() {
+    if rm -rf -- "$1" 2>/dev/null; then
         return 0
     fi
-    # -exec … \; and not +: a folder must be opened up before find goes down into it.
-    find "$TREE" -type d ! -perm -700 -exec chmod u+rwx {} \; 2>/dev/null || true
-    rm -rf -- "$TREE" 2>"$SCRATCH/rm-error" || fail_storage "removal of the tree $(quoted "$TREE")" "$SCRATCH/rm-error"
+    open_up "$1"
+    until rm -rf -- "$1" 2>"$SCRATCH/rm-error"; do
+        # Folders can be nested deeper than a path can be long, and BusyBox's rm gives up there. So what is deep is moved up, again and again.
+        # shellcheck disable=SC2016 # the inner shell expands this, not ours
+        if ! grep -q 'ame too long' "$SCRATCH/rm-error" ||
+            [ -z "$(find "$1" -mindepth 10 -maxdepth 10 -type d -exec sh -c 'mv -- "$1" "$(mktemp -d "$2/.deep.XXXXXX")" && echo moved' sh {} "$1" \; 2>/dev/null)" ]; then
+            fail_storage "removal of the $2 $(quoted "$1")" "$SCRATCH/rm-error"
+        fi
+        open_up "$1"
+    done
+}
+
+remove_tree() {
+    remove_folder "$TREE" tree
+}
+
+remove_private_git_folder() {
+    remove_folder "$PRIVATE" 'git folder'
+}
+
+# update_base_refs FILE: under the base's lock; FILE has commands for `git update-ref --stdin`. On failure git's words are in $SCRATCH/git-error.
+update_base_refs() {
+    if git --git-dir="$BASE" update-ref --stdin <"$1" 2>"$SCRATCH/git-error"; then
+        return 0
+    fi
+    grep -q "\.lock': File exists" "$SCRATCH/git-error" || return 1
+    # A git that was killed leaves its lock files for ever. We hold the lock of all writers but agents', whose git holds its own for an instant.
+    update_age='-mmin +1'
+    [ "${GIT_FOLDER:-shared}" = shared ] || update_age=
+    # shellcheck disable=SC2086 # a predicate of find, or none
+    find "$BASE/refs" "$BASE"/*.lock -type f -name '*.lock' $update_age -exec rm -f {} + 2>/dev/null || true
+    git --git-dir="$BASE" update-ref --stdin <"$1" 2>"$SCRATCH/git-error"
 }
 
 # remove_admin_folders: under the base's lock. Ours are those that point to our tree, which only the owner of the

@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# cleanup (onExit): takes away all that this run made, and nothing else. Needs task-messages.sh, base-lock.sh and coderun-end.sh.
+# cleanup (onExit): takes away all that this run made, and nothing else. Needs task-messages.sh, base-lock.sh, coderun-end.sh and
+# claim-events.sh.
 # It finds its own by the workflow's UID, so it works without any step's output, after any step's failure, and twice.
 # Input: NAMESPACE WORKFLOW_NAME WORKFLOW_UID BASE_ROOT TREES_ROOT CODERUN_RESOURCE POD_LABEL LOCK_TIMEOUT_SECONDS CLEANUP_TIMEOUT_SECONDS.
 
@@ -43,10 +44,12 @@ end_own_coderun() {
 remove_task() {
     use_repository "$2" "$3" "$1"
     remove_tree
+    remove_private_git_folder
     if [ -d "$BASE" ]; then
         lock_base
         remove_admin_folders
-        git --git-dir="$BASE" update-ref -d "$TASK_REF" 2>"$SCRATCH/git-error" ||
+        printf 'delete %s\n' "$TASK_REF" >"$SCRATCH/unpin"
+        update_base_refs "$SCRATCH/unpin" ||
             fail "cleanup: ref $(quoted "$TASK_REF") can't be deleted: $(clean "$(tail -n 2 "$SCRATCH/git-error")" 200). Remedy: delete it in $(quoted "$BASE"), then the record $(quoted "$RECORD")."
         unlock_base
     fi
@@ -83,12 +86,27 @@ remove_own_tasks() {
     rm -f "$BASE_ROOT/.tasks/.claim-$WORKFLOW_UID"
 }
 
+# note_unbound_claim: in $unbound_claim, why the run's claim was not bound, if it wasn't. A class that binds late, and has not been asked to, is no reason.
+note_unbound_claim() {
+    ask "$cleanup_until" persistentvolumeclaims "$WORKFLOW_NAME-work" --ignore-not-found -o 'jsonpath={.status.phase}{"|"}{.metadata.uid}'
+    case $answer in
+        'Pending|'?*) ;;
+        *) return 0 ;;
+    esac
+    claim_events "$cleanup_until" "${answer#*|}"
+    case $(last_claim_event) in
+        WaitFor*) ;;
+        *) unbound_claim="claim $WORKFLOW_NAME-work was not bound when the run ended: $(last_claim_event). Remedy: if nobody stopped the run, check storage.own.storageClass (kubectl get storageclass) and that its provisioner runs and has room, or submit with usePVC=false." ;;
+    esac
+}
+
 # remove_own_claim: the claim of usePVC=true, known by its name and its owner.
 remove_own_claim() {
     ask "$cleanup_until" persistentvolumeclaims "$WORKFLOW_NAME-work" --ignore-not-found -o 'jsonpath={.metadata.labels.workflow}{"|"}{.metadata.ownerReferences[0].uid}'
     if [ "$answer" != "$WORKFLOW_NAME|$WORKFLOW_UID" ]; then
         return 0
     fi
+    note_unbound_claim
     remove_object "$cleanup_until" persistentvolumeclaims "$WORKFLOW_NAME-work"
     while :; do
         ask "$cleanup_until" persistentvolumeclaims "$WORKFLOW_NAME-work" --ignore-not-found -o 'jsonpath={.metadata.name}'
@@ -101,10 +119,13 @@ remove_own_claim() {
     say "cleanup: removed the claim $WORKFLOW_NAME-work"
 }
 
+unbound_claim=
 end_own_steps
 end_own_coderun
 # In a subshell: if the tree can't be removed, the claim still is, and the step fails in the end.
 tasks_code=0
 (remove_own_tasks) || tasks_code=$?
 remove_own_claim
+# All is removed: it fails only to be heard, as the run's own steps could not tell.
+[ -z "$unbound_claim" ] || fail "$unbound_claim"
 exit "$tasks_code"

@@ -12,7 +12,7 @@ from policies.inputs import WORKFLOW_TEMPLATE_TYPE, at, items, mapping
 REQUIRED: Final[Mapping[str, str]] = {"app.kubernetes.io/part-of": "coderun", "coderun/cleanup": "on-exit"}
 """Labels of all that a run makes: the sweeper and people look for them."""
 
-_CODERUN_VARIABLE: Final = "CODERUN_MANIFEST"
+_VARIABLES: Final = {"CODERUN_MANIFEST": "CodeRun", "CLAIM_MANIFEST": "claim"}
 _REMEDY: Final = "Remedy: label it {labels}."
 
 
@@ -34,8 +34,9 @@ def _labelled(spec: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
         if at(template, "resource", "action") in {"create", "apply", "replace"}:
             yield f"the object that template {name} makes", _labels_in(at(template, "resource", "manifest"), yaml.safe_load)
         for variable in items(at(template, "script", "env")):
-            if at(variable, "name") == _CODERUN_VARIABLE:
-                yield f"the CodeRun that template {name} makes", _labels_in(at(variable, "value"), json.loads)
+            kind = _VARIABLES.get(str(at(variable, "name")))
+            if kind:
+                yield f"the {kind} that template {name} makes", _labels_in(at(variable, "value"), json.loads)
 
 
 def _labels_in(manifest: object, read: Any) -> object:  # noqa: ANN401 - a parser of either kind

@@ -130,6 +130,7 @@ class Store:
         path = self.path(f"{applied['kind'].lower()}s", applied["metadata"]["name"])
         path.parent.mkdir(parents=True, exist_ok=True)
         behaviour = self.folder / "applied-behave.json"
+        applied["metadata"]["uid"] = f"applied-{applied['metadata']['name']}"
         path.write_text(json.dumps(applied | (json.loads(behaviour.read_text()) if behaviour.exists() else {})))
 
     def delete(self, path: Path) -> bool:
@@ -146,6 +147,14 @@ class Store:
             for pod in list(self.objects("pods", ends, living=False)):
                 self.delete(self.path("pods", pod["metadata"]["name"]))
         return True
+
+
+def events_of(store: Store, selector: str) -> Iterator[dict[str, Any]]:
+    """List the events of one object, which are kept as ``events/<name>.json``."""
+    wanted = dict(part.split("=") for part in selector.split(","))
+    for found in store.objects("events", "", living=False):
+        if all(found["involvedObject"].get(name.removeprefix("involvedObject.")) == value for name, value in wanted.items()):
+            yield found
 
 
 def main() -> None:
@@ -174,11 +183,15 @@ def main() -> None:
 
 def run(store: Store, words: list[str], flags: dict[str, str]) -> None:
     """Do what the call says."""
-    if flags.get("--namespace") != "argo" or flags.get("--field-selector", _FIELD_SELECTOR) != _FIELD_SELECTOR:
+    if flags.get("--namespace") != "argo" or (flags.get("--field-selector", _FIELD_SELECTOR) != _FIELD_SELECTOR and "events" not in words):
         stop("fake kubectl: another namespace, or another field selector than the one it knows")
     match words:
         case ["get", resource]:
-            items = list(store.objects(resource, flags.get("--selector", ""), living="--field-selector" in flags))
+            items = list(
+                events_of(store, flags["--field-selector"])
+                if resource == "events"
+                else store.objects(resource, flags.get("--selector", ""), living="--field-selector" in flags)
+            )
             sys.stdout.write(render(flags["-o"].removeprefix("jsonpath="), {"items": items}))
         case ["get", resource, name]:
             found = store.read(store.path(resource, name))

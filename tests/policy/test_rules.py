@@ -99,12 +99,19 @@ def test_a_wrong_value_is_no_label(good: dict[str, Any]) -> None:
 
 
 def test_labels_of_the_claim(good: dict[str, Any]) -> None:
-    resource = template_called(good, "claim")["resource"]
-    manifest = yaml.safe_load(resource["manifest"])
+    (variable,) = [one for one in template_called(good, "claim")["script"]["env"] if one["name"] == "CLAIM_MANIFEST"]
+    manifest = json.loads(variable["value"])
     del manifest["metadata"]["labels"]["coderun/cleanup"]
-    resource["manifest"] = yaml.safe_dump(manifest)
+    variable["value"] = json.dumps(manifest)
     (line,) = check.violations(good)
-    assert "the object that template claim makes" in line
+    assert "the claim that template claim makes" in line
+
+
+def test_labels_of_what_a_resource_step_makes(good: dict[str, Any]) -> None:
+    manifest = {"metadata": {"labels": {"app.kubernetes.io/part-of": "coderun"}}}
+    good["spec"]["templates"].append({"name": "another", "resource": {"action": "apply", "manifest": yaml.safe_dump(manifest)}})
+    (line,) = check.violations(good)
+    assert "the object that template another makes" in line
 
 
 def test_labels_of_the_coderun(good: dict[str, Any]) -> None:
@@ -118,7 +125,7 @@ def test_labels_of_the_coderun(good: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("text", ["{{ not: yaml", "", "[]", "just a text"])
 def test_a_manifest_that_cannot_be_read_counts_as_unlabelled(good: dict[str, Any], text: str) -> None:
-    template_called(good, "claim")["resource"]["manifest"] = text
+    good["spec"]["templates"].append({"name": "another", "resource": {"action": "create", "manifest": text}})
     assert len(check.violations(good)) == 1
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from components import render
+from components.git_maintenance_spec import cron_job_spec
 from components.parameter_admission_spec import admission_binding_spec, admission_policy_spec
 from components.render import Registered, run_program
 from components.workflow_template_spec import workflow_template_spec
@@ -43,6 +44,7 @@ def test_every_object_of_the_dev_stack(dev: list[Registered]) -> None:
     assert sorted(objects(dev)) == [
         "ConfigMap/coderun-repos",
         "ConfigMap/workflow-semaphores",
+        "CronJob/coderun-git-maintenance",
         "Job/coderun-shared-prepare",
         "PersistentVolumeClaim/coderun-shared",
         "Role/coderun-workflow",
@@ -72,6 +74,7 @@ def test_the_dev_stack_disables_default_providers() -> None:
 def test_what_is_registered_is_what_the_pure_functions_make(dev: list[Registered]) -> None:
     config, found = load_stack_file(DEV), objects(dev)
     assert found["WorkflowTemplate/coderun-template"]["spec"] == workflow_template_spec(config, "dev")
+    assert found["CronJob/coderun-git-maintenance"]["spec"] == cron_job_spec(config)
     assert found["ValidatingAdmissionPolicy/coderun-parameters-dev"]["spec"] == admission_policy_spec()
     assert found["ValidatingAdmissionPolicyBinding/coderun-parameters-dev"]["spec"] == admission_binding_spec("coderun-parameters-dev", "argo")
 
@@ -102,6 +105,7 @@ def test_rights_are_those_that_the_steps_use(dev: list[Registered]) -> None:
         ("platform.example.io", "coderuns"): {"get", "list", "watch", "create", "patch", "delete"},
         ("", "pods"): {"get", "list", "watch", "delete"},
         ("", "persistentvolumeclaims"): {"get", "list", "create", "patch", "delete"},
+        ("", "events"): {"get", "list"},
         ("argoproj.io", "workflows"): {"get", "list"},
     }
 

@@ -30,6 +30,10 @@ def test_defaults_are_those_of_the_documents() -> None:
     assert config.storage.shared.claim_name == "coderun-shared"
     assert (config.storage.shared.size, config.storage.own.size) == ("20Gi", "10Gi")
     assert config.git.server == "https://github.com"
+    assert config.coderun.git_folder == "private"
+    maintenance = config.git_maintenance
+    assert (maintenance.schedule, maintenance.expire_days, maintenance.evict_above_percent) == ("17 3 * * *", 14, 80)
+    assert config.deadlines.claim_seconds == 300
     assert (config.coderun.group, config.coderun.version, config.coderun.kind) == ("platform.example.io", "v1alpha1", "CodeRun")
 
 
@@ -44,6 +48,19 @@ def test_the_only_required_key_is_named_when_it_is_missing() -> None:
     [
         ({"paralelism": 3}, "coderun-workspaces:paralelism: there is no such setting. Remedy: did you mean 'parallelism'?"),
         ({"repos": [{**REPO, "default_limit": 2}]}, "repos[0].default_limit: there is no such setting. Remedy: did you mean 'defaultLimit'?"),
+        ({"repos": [{**REPO, "filter": "blob:none"}]}, "repos[0].filter: blobless and treeless clones aren't supported. Remedy: remove it"),
+        ({"repos": [{**REPO, "depth": 1}]}, "repos[0].depth: shallow clones aren't supported. Remedy: remove it"),
+        (
+            {"repos": [REPO, {**REPO, "name": "b", "sparse": True}]},
+            "repos[1].sparse: sparse checkouts aren't supported as a setting. Remedy: remove it",
+        ),
+        ({"repos": [{**REPO, "sparseCheckout": ["src"]}]}, "repos[0].sparseCheckout: sparse checkouts aren't supported as a setting"),
+        ({"repos": [{**REPO, "sparse_checkout": ["src"]}]}, "repos[0].sparse_checkout: sparse checkouts aren't supported as a setting"),
+        ({"repos": [{**REPO, "partialClone": True}]}, "repos[0].partialClone: blobless and treeless clones aren't supported"),
+        ({"filter": "blob:none"}, "coderun-workspaces:filter: there is no such setting"),
+        ({"repos": [{**REPO, "submodules": "recursive"}]}, "repos[0].submodules: 'recursive' isn't one of the values allowed"),
+        ({"repos": [{**REPO, "lfs": True}]}, "repos[0].lfs: True isn't one of the values allowed"),
+        ({"coderun": {"gitFolder": "own"}}, "coderun.gitFolder: 'own' isn't one of the values allowed. Remedy: give 'private' or 'shared'"),
         ({"zzzz": 1}, "coderun-workspaces:zzzz: there is no such setting. Remedy: remove it"),
         ({"parallelism": 0}, "coderun-workspaces:parallelism: must be at least 1, is 0"),
         ({"parallelism": True}, "coderun-workspaces:parallelism: true and false aren't numbers"),
@@ -69,6 +86,10 @@ def test_the_only_required_key_is_named_when_it_is_missing() -> None:
             {"storage": {"shared": {"storageClass": CREATED_CLASS}, "own": {"storageClass": CREATED_CLASS}}},
             "storage: the StorageClass 'fast' is created twice",
         ),
+        ({"gitMaintenance": {"schedule": "every night"}}, "gitMaintenance.schedule: 'every night' has a form"),
+        ({"gitMaintenance": {"evictAbovePercent": 101}}, "gitMaintenance.evictAbovePercent: "),
+        ({"gitMaintenance": {"expireDays": 0}}, "gitMaintenance.expireDays: must be at least 1, is 0"),
+        ({"deadlines": {"claimSeconds": 0}}, "deadlines.claimSeconds: must be at least 1, is 0"),
         ({"coderun": {"spec": {"workspace": {}}}}, "coderun.spec: workspace is set by each run"),
         ({"coderun": {"spec": {"command": ["echo", "{{workflow.name}}"]}}}, "coderun.spec: it contains '{{'"),
         ({"coderun": {"failedPhases": ["Failed", "Succeeded"]}}, "coderun: Succeeded is in succeededPhases and in failedPhases"),
@@ -124,6 +145,11 @@ def test_an_owner_that_names_no_secret_needs_a_secret_name() -> None:
 
 def test_numbers_may_be_texts_as_pulumi_writes_them() -> None:
     assert config_with(parallelism="7").parallelism == 7
+
+
+@pytest.mark.parametrize("schedule", ["17 3 * * *", "*/5 * * * *", "0 4 1-7 * SUN", "@daily"])
+def test_schedules_are_those_of_a_crontab(schedule: str) -> None:
+    assert config_with(gitMaintenance={"schedule": schedule}).git_maintenance.schedule == schedule
 
 
 def test_the_dev_stack_is_right() -> None:
