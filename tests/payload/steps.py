@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import payload
 from components.workflow_template_spec import SCRIPTS
@@ -146,6 +146,8 @@ class Bench:
     folder: Path
     server: str
     cluster: Cluster = field(init=False)
+    scripts: ClassVar[Path] = payload.FOLDER
+    """Where the scripts are taken from; changed for a whole session, by --payload."""
 
     def __post_init__(self) -> None:
         """Makes the claim's folders."""
@@ -215,7 +217,7 @@ class Bench:
         if not script.exists():
             # Whole at once: others may be about to read it.
             fresh = script.with_suffix(f".{number}")
-            fresh.write_text(payload.source(*STEPS[step]))
+            fresh.write_text(payload.source(*STEPS[step], folder=self.scripts))
             fresh.replace(script)
         Path(environment["TERMINATION_LOG"]).unlink(missing_ok=True)
         process = subprocess.Popen(
