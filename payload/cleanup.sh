@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# cleanup (onExit): takes away all that this run made, and nothing else. Needs task-messages.sh, base-lock.sh and coderun-end.sh.
+# cleanup (onExit): takes away all that this run made, and nothing else. Needs task-messages.sh, base-lock.sh, coderun-end.sh and run-outcome.sh with
+# what that needs.
 # It finds its own by the workflow's UID, so it works without any step's output, after any step's failure, and twice.
 # Input: NAMESPACE WORKFLOW_NAME WORKFLOW_UID BASE_ROOT TREES_ROOT CODERUN_RESOURCE POD_LABEL LOCK_TIMEOUT_SECONDS CLEANUP_TIMEOUT_SECONDS.
 
@@ -107,4 +108,5 @@ end_own_coderun
 tasks_code=0
 (remove_own_tasks) || tasks_code=$?
 remove_own_claim
+(report_outcome "$cleanup_until") || say "cleanup: the outcome was not reported"
 exit "$tasks_code"

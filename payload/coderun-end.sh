@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Asking the API server, and ending a CodeRun together with its pods. Needs task-messages.sh.
+# Asking the API server, watching an object, and ending a CodeRun together with its pods. Needs task-messages.sh.
 # Input: NAMESPACE CODERUN_RESOURCE POD_LABEL; optional POLL_SECONDS.
 # An error of the API server never counts as "gone": reads are repeated until they succeed or the time is over.
 
@@ -33,6 +33,25 @@ give_up_or_pause() {
         fail "Kubernetes: $(clean "$2" 120) still failed at the deadline: $(clean "$give_up_said" 300). Remedy: check the API server, then submit again."
     fi
     poll_pause
+}
+
+# watch_phase RESOURCE NAME PHASES SECONDS: returns when the object has reached one of PHASES (space separated), is gone, the watch broke off, or
+# the time is over. What it saw is only a reason to look again. One kubectl that stays: one started every second took a fifteenth of a core for
+# each agent that runs. It writes into a file and not into a pipe: a shell that blocks on reading one can sleep through a signal that came just
+# before. A trap has to kill $watcher.
+watch_phase() {
+    : >"$SCRATCH/phases"
+    timeout "$4" kubectl --namespace "$NAMESPACE" get "$1" "$2" --watch --output-watch-events \
+        -o 'jsonpath={.type}{"|"}{.object.status.phase}{"\n"}' >"$SCRATCH/phases" 2>/dev/null </dev/null &
+    watcher=$!
+    while kill -0 "$watcher" 2>/dev/null; do
+        poll_pause
+        watched=$(tail -n 1 "$SCRATCH/phases")
+        case $watched in DELETED*) break ;; esac
+        case " $3 " in *" ${watched#*|} "*) break ;; esac
+    done
+    kill "$watcher" 2>/dev/null || true
+    wait "$watcher" || true
 }
 
 # living_pods UNTIL SELECTOR: names of pods that haven't ended, in $answer.

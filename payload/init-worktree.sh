@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# init-worktree: gives the task its tree, at exactly the commit that the ref names now. Needs task-messages.sh, base-lock.sh, coderun-end.sh
-# and fence.sh. May be started again for the same run (its pod was lost): it then begins afresh.
+# init-worktree: gives the task its tree, at exactly the commit that the ref names now. Needs task-messages.sh, base-lock.sh, coderun-end.sh,
+# commit-status.sh, superseding-run.sh and fence.sh. May be started again for the same run (its pod was lost): it then begins afresh.
 # Input: NAMESPACE KEY OWNER REPO REF TASK_ID GIT_SERVER WORKFLOW_NAME WORKFLOW_UID BASE_ROOT TREES_ROOT WORKSPACE_PATH_FILE COMMIT_FILE
 #        LOCK_TIMEOUT_SECONDS LOW_SPEED_SECONDS FENCE_TIMEOUT_SECONDS CODERUN_RESOURCE POD_LABEL;
 #        optional SEED_ROOT (own claim: another base folder to copy from), CREDENTIALS_DIR (files username, password).
@@ -238,6 +238,8 @@ GIT_SERVER=${GIT_SERVER%/}
 URL=$GIT_SERVER/$OWNER/$REPO.git
 
 use_repository "$OWNER" "$REPO" "$TASK_ID"
+superseding_run "$(($(now) + FENCE_TIMEOUT_SECONDS))"
+[ -z "$newer" ] || fail "superseded: run $newer works on a newer head of this pull request; nothing was started. Remedy: none is needed."
 git_environment
 network_environment
 claim_task
@@ -280,4 +282,5 @@ fi
 
 { printf '%s' "$TREE" >"$WORKSPACE_PATH_FILE" && printf '%s' "$COMMIT" >"$COMMIT_FILE"; } 2>"$SCRATCH/out-error" ||
     fail_storage "outputs of the step" "$SCRATCH/out-error"
+commit_status "$OWNER" "$REPO" "$COMMIT" pending 'running: the agent is started'
 say "tree $TREE at $COMMIT (fence $((fenced - started)) s, objects $((brought - fenced)) s, checkout $(($(now) - brought)) s)"

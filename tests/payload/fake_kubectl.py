@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 _TOKEN = re.compile(r"\{(?P<expression>[^{}]*)\}|(?P<text>[^{}]+)")
-_STEP = re.compile(r"\.(?P<name>[A-Za-z0-9_-]+|\*)|\['(?P<quoted>(?:[^'\\]|\\.)+)'\]|\[(?P<index>\d+|\*)\]")
+_STEP = re.compile(
+    r"\.(?P<name>[A-Za-z0-9_-]+|\*)|\['(?P<quoted>(?:[^'\\]|\\.)+)'\]|\[(?P<index>\d+|\*)\]|\[\?\(@\.(?P<key>\w+)==\"(?P<wanted>[^\"]*)\"\)\]"
+)
 _PLURALS = {"pod": "pods", "coderun": "coderuns", "persistentvolumeclaim": "persistentvolumeclaims"}
 _FIELD_SELECTOR = "status.phase!=Succeeded,status.phase!=Failed"
 _FLAGS_WITH_VALUE = {"--namespace", "--selector", "--field-selector", "-o", "-f"}
@@ -46,6 +48,8 @@ def values_at(path: str, document: Any) -> list[Any]:  # noqa: ANN401 - any JSON
         for value in found:
             if name == "*" or step["index"] == "*":
                 following += value.values() if isinstance(value, dict) else value
+            elif step["key"]:
+                following += [item for item in value if item.get(step["key"]) == step["wanted"]]
             elif step["index"]:
                 following += value[int(step["index"]) : int(step["index"]) + 1]
             elif isinstance(value, dict) and name in value:
@@ -153,6 +157,21 @@ class Store:
         behaviour = self.folder / "applied-behave.json"
         replace(path, applied | (json.loads(behaviour.read_text()) if behaviour.exists() else {}))
 
+    def create(self, made: dict[str, Any]) -> None:
+        """Make one that isn't there yet; a file ``refuse-create`` holds what the API server says instead."""
+        refusal = self.folder / "refuse-create"
+        if refusal.exists():
+            stop(refusal.read_text())
+        if self.path(f"{made['kind'].lower()}s", made["metadata"]["name"]).exists():
+            stop(f'Error from server (AlreadyExists): error when creating "STDIN": {made["kind"]} "{made["metadata"]["name"]}" already exists')
+        self.apply(made)
+
+    def patch(self, path: Path, changes: dict[str, Any]) -> None:
+        """Change fields of its spec."""
+        found = json.loads(path.read_text())
+        found["spec"] = {**found.get("spec", {}), **changes["spec"]}
+        path.write_text(json.dumps(found))
+
     def delete(self, path: Path) -> bool:
         """Mark one as deleted; False if it isn't there."""
         if not path.exists():
@@ -225,6 +244,10 @@ def run(store: Store, words: list[str], flags: dict[str, str]) -> None:
                 stop(f'Error from server (NotFound): {resource} "{name}" not found')
         case ["apply"]:
             store.apply(json.loads(sys.stdin.read()))
+        case ["create"]:
+            store.create(json.loads(sys.stdin.read()))
+        case ["patch", resource, name]:
+            store.patch(store.path(resource, name), json.loads(flags["--patch"]))
         case _:
             stop(f"fake kubectl: unknown call {words}")
 

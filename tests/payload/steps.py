@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import payload
+from components import batch_spec
 from components.workflow_template_spec import SCRIPTS
 from tests.fixtures.git_server.repositories import git
 
@@ -21,7 +22,11 @@ REPO = "sample"
 KEY = "exampleorg-sample-main"
 POD_LABEL = "platform.example.io/coderun"
 UID = "00000000-0000-4000-8000-%012d"
-STEPS = {**SCRIPTS, "prepare": ("task-messages.sh", "base-lock.sh", "prepare-claim.sh")}
+STEPS = {
+    **SCRIPTS,
+    **{f"batch-{step}": files for step, files in batch_spec.SCRIPTS.items()},
+    "prepare": ("task-messages.sh", "base-lock.sh", "prepare-claim.sh"),
+}
 
 
 def uid(number: int) -> str:

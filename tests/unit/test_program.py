@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from components import render
+from components.batch_spec import batch_spec
 from components.parameter_admission_spec import admission_binding_spec, admission_policy_spec
 from components.render import Registered, run_program
 from components.workflow_template_spec import workflow_template_spec
@@ -45,11 +46,15 @@ def test_every_object_of_the_dev_stack(dev: list[Registered]) -> None:
         "ConfigMap/workflow-semaphores",
         "Job/coderun-shared-prepare",
         "PersistentVolumeClaim/coderun-shared",
+        "Role/coderun-batch",
         "Role/coderun-workflow",
+        "RoleBinding/coderun-batch",
         "RoleBinding/coderun-workflow",
+        "ServiceAccount/coderun-batch",
         "ServiceAccount/coderun-workflow",
         "ValidatingAdmissionPolicy/coderun-parameters-dev",
         "ValidatingAdmissionPolicyBinding/coderun-parameters-dev",
+        "WorkflowTemplate/coderun-batch",
         "WorkflowTemplate/coderun-template",
     ]
 
@@ -72,6 +77,7 @@ def test_the_dev_stack_disables_default_providers() -> None:
 def test_what_is_registered_is_what_the_pure_functions_make(dev: list[Registered]) -> None:
     config, found = load_stack_file(DEV), objects(dev)
     assert found["WorkflowTemplate/coderun-template"]["spec"] == workflow_template_spec(config, "dev")
+    assert found["WorkflowTemplate/coderun-batch"]["spec"] == batch_spec(config)
     assert found["ValidatingAdmissionPolicy/coderun-parameters-dev"]["spec"] == admission_policy_spec()
     assert found["ValidatingAdmissionPolicyBinding/coderun-parameters-dev"]["spec"] == admission_binding_spec("coderun-parameters-dev", "argo")
 
@@ -103,6 +109,24 @@ def test_rights_are_those_that_the_steps_use(dev: list[Registered]) -> None:
         ("", "pods"): {"get", "list", "watch", "delete"},
         ("", "persistentvolumeclaims"): {"get", "list", "create", "patch", "delete"},
         ("argoproj.io", "workflows"): {"get", "list"},
+    }
+
+
+def test_rights_of_a_batch(dev: list[Registered]) -> None:
+    rules = {(rule["apiGroups"][0], rule["resources"][0]): set(rule["verbs"]) for rule in objects(dev)["Role/coderun-batch"]["rules"]}
+    assert rules == {
+        ("argoproj.io", "workflowtaskresults"): {"create", "patch"},
+        ("argoproj.io", "workflows"): {"get", "list", "watch", "create", "patch"},
+    }
+
+
+def test_the_number_of_workflows_is_a_label_of_the_namespace_if_it_is_set(dev: list[Registered], tmp_path: Path) -> None:
+    assert "Namespace/argo" not in objects(dev)
+    files, _ = render.render(write_stack_file(tmp_path, workflowsAtOnce=20))
+    assert yaml.safe_load(files["namespace-argo.yaml"]) == {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "argo", "labels": {"workflows.argoproj.io/parallelism-limit": "20"}},
     }
 
 

@@ -55,7 +55,9 @@ def test_the_only_required_key_is_named_when_it_is_missing() -> None:
         ({"repos": [{"owner": "a", "name": ".."}]}, "repos[0].name: '..' can't be a repo's name"),
         ({"repos": [{"owner": "a", "name": "x.git"}]}, "repos[0].name: 'x.git' can't be a repo's name"),
         ({"repos": [{"owner": "a", "name": "x\ty"}]}, "repos[0].name: "),
-        ({"repos": [REPO, {"owner": "ExampleOrg", "name": "Sample"}]}, "repos: the repo exampleorg/sample is listed more than once"),
+        ({"repos": [REPO, {"owner": "ExampleOrg", "name": "Sample"}]}, "repos[0]: the repo exampleorg/sample is listed more than once"),
+        ({"repos": [REPO, {"owner": "ExampleOrg", "name": "Sample", "defaultLimit": 3}]}, "repos[1]: the repo exampleorg/sample is listed"),
+        ({"repos": [REPO], "reposFile": 5}, "reposFile: "),
         ({"git": {"server": "https://user:secret@github.com"}}, "git.server: "),
         ({"git": {"server": "https://github.com/"}}, "git.server: "),
         ({"namespace": "Argo"}, "coderun-workspaces:namespace: 'Argo' has a form"),
@@ -88,7 +90,7 @@ def test_wrong_settings_are_refused(settings: dict[str, Any], expected: str) -> 
     "branch", ["", "-x", "a..b", "a.lock", "a/.b", "/a", "a/", "a//b", "@", "a b", "x{{y", "refs/heads/main", "a\tb", "a~1", "é"]
 )
 def test_names_that_are_no_branch_are_refused(branch: str) -> None:
-    assert "repos[0].branches: " in refusal(repos=[{**REPO, "branches": {branch: 1}}])
+    assert f"repos[0].branches.{branch}: " in refusal(repos=[{**REPO, "branches": {branch: 1}}])
 
 
 @pytest.mark.parametrize("branch", ["main", "release/1.0", "x-", "feature/a_b@c#1=2,3", "Main", "v1.0"])
