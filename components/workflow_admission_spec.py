@@ -95,6 +95,12 @@ def workflow_policy_spec(config: StackConfig) -> dict[str, Any]:
         ),
         AdmissionRule(
             "submitted-workflow",
+            f"!{_there('variables.spec', 'entrypoint')} || variables.spec.entrypoint in {_texts(config.admission.entrypoints)}",
+            "'spec.entrypoint may begin behind the lock'",
+            "leave it out" + "".join(f", or name {name}" for name in config.admission.entrypoints),
+        ),
+        AdmissionRule(
+            "submitted-workflow",
             "size(variables.arguments) == 0",
             "'spec.arguments brings ' + string(variables.arguments[0])",
             "give parameters only",
@@ -138,7 +144,7 @@ def template_policy_spec(config: StackConfig) -> dict[str, Any]:
         "name": "not-exempt",
         "expression": f"!(object.metadata.name in {_texts([one.name for one in admission.exempt_templates])})",
     }
-    variables = _template_variables()
+    variables = _template_variables(config)
     rules = (
         *_limits(config),
         *_locks(),
@@ -277,7 +283,7 @@ def _texts(values: Any) -> str:  # noqa: ANN401 - any texts
     return "[" + ", ".join(f"'{value}'" for value in values) + "]"
 
 
-def _template_variables() -> dict[str, str]:
+def _template_variables(config: StackConfig) -> dict[str, str]:
     """Variables of the rules on templates. What stands in several places is brought together once, as lists of lists: CEL flattens none."""
     containers = (
         f"({_there('t', 'script')} ? [t.script] : []) + ({_there('t', 'container')} ? [t.container] : [])"
@@ -308,7 +314,7 @@ def _template_variables() -> dict[str, str]:
         "callers": f"variables.templates.filter(t, {_there('t', 'name')}).map(t, {{'name': dyn(t.name),"
         f" 'tasks': dyn({_items('t', 'dag', 'tasks')}.map(k, {called})), 'steps': dyn({_items('t', 'steps')}.map(g, g.map(k, {called})))}})",
         "reached0": f"{_is_locked('variables.spec')} ? [] : variables.callers.filter(c,"
-        f" c.name == {_or('variables.spec', 'entrypoint', _NOTHING)} && !(c.name in variables.locked))",
+        f" c.name in [{_or('variables.spec', 'entrypoint', _NOTHING)}] + {_texts(config.admission.entrypoints)} && !(c.name in variables.locked))",
     }
     calls_it = "o.tasks.exists(n, c.name in n) || o.steps.exists(g, g.exists(n, c.name in n))"
     for depth in range(1, CALL_DEPTH + 1):

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, f
 from pydantic.alias_generators import to_camel
 
 from config.semaphore_keys import branch_key, default_key
-from policies.vocabulary import MAXIMUM_DEADLINE_SECONDS, MAXIMUM_PARALLELISM, RUN_TEMPLATES
+from policies.vocabulary import MAXIMUM_DEADLINE_SECONDS, MAXIMUM_PARALLELISM, RUN_ENTRYPOINTS, RUN_TEMPLATES
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _NAMESPACE: Final = rf"^{_LABEL}$"
@@ -288,6 +288,9 @@ class Admission(_Settings):
     )
     templates: tuple[_ObjectName, ...] = Field(
         default=RUN_TEMPLATES, min_length=1, description="WorkflowTemplates that Workflows may refer to. A Workflow of its own making is refused."
+    )
+    entrypoints: tuple[_ObjectName, ...] = Field(
+        default=RUN_ENTRYPOINTS, description="Templates that Workflows may name as their entrypoint: any other could begin behind the lock."
     )
     exempt_templates: tuple[ExemptTemplate, ...] = Field(
         default=(), description="WorkflowTemplates that need not keep the rules. Workflows may refer to them only if they are listed in templates."

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import yaml
@@ -59,7 +60,7 @@ def table(api: Api) -> Iterator[Api]:
         cases = written_cases()
         for of in ("template", "workflow", "cron", "claim"):
             wrong = next(case for case in cases if case.of == of and case.policies)
-            wait_for(f"the policies are in force for {wrong.resource}", lambda wrong=wrong: said(api, wrong), IN_FORCE_SECONDS)
+            wait_for(f"the policies are in force for {wrong.resource}", partial(said, api, wrong), IN_FORCE_SECONDS)
         parameters = next(case for case in cases if case.name == "a line break")
         wait_for("the policy of parameters is in force", lambda: said(api, parameters), IN_FORCE_SECONDS)
         yield api

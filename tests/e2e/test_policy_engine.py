@@ -31,14 +31,15 @@ def engine() -> None:
 
 
 def as_one_stack(fixtures: Iterable[Fixture]) -> list[StackResource]:
-    """All fixtures side by side: a namespace for each, as objects of several have the same name."""
+    """All fixtures side by side: a namespace for each, or a name where there is none, as objects of several are called the same."""
     stack = []
     for fixture in fixtures:
         place = f"{fixture.policy}-{fixture.path.stem}"
         for position, resource in enumerate(fixture.resources):
             props: dict[str, Any] = dict(resource.props)
-            if "namespace" in props["metadata"]:
-                props["metadata"] = {**props["metadata"], "namespace": place}
+            metadata = props["metadata"]
+            own = {"namespace": place} if "namespace" in metadata else {"name": f"{metadata['name']}-{place}"}
+            props["metadata"] = {**metadata, **own}
             name = f"{place}/{position}"
             urn = f"urn:pulumi:{STACK}::coderun-workspaces::{resource.type}::{name}"
             stack.append(replace(resource, name=name, urn=urn, props=props))
