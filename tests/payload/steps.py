@@ -69,7 +69,7 @@ class Cluster:
     def put(self, resource: str, name: str, **fields: Any) -> None:  # noqa: ANN401 - any JSON
         """Adds an object: labels, annotations and owner (a UID) go to its metadata, all else is as given."""
         metadata: dict[str, Any] = {"name": name}
-        for key in ("labels", "annotations", "uid"):
+        for key in ("labels", "annotations", "uid", "creationTimestamp"):
             if key in fields:
                 metadata[key] = fields.pop(key)
         if "owner" in fields:
