@@ -1,6 +1,6 @@
 """Messages to the Pulumi engine."""
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
 

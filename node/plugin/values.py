@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from google.protobuf import struct_pb2  # type: ignore[import-untyped]
+from google.protobuf import struct_pb2
 from typing_extensions import override
 
 # The signatures of sdk/go/common/resource/properties.go and .../plugin/rpc.go of Pulumi 3.259.

@@ -1,7 +1,7 @@
 """Property values: nothing is lost on the wire, and secrets stay marked."""
 
 import pytest
-from google.protobuf import struct_pb2  # type: ignore[import-untyped]
+from google.protobuf import struct_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
