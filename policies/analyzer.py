@@ -226,25 +226,25 @@ class Pack(AbstractContextManager["Pack"]):
         return {name: analyzer_pb2.PolicyConfig(enforcementLevel=levels[name], properties=_struct(values[name])) for name in levels}
 
 
+def _described(resource: StackResource) -> dict[str, Any]:
+    """What the requests for one resource and for a whole stack say alike."""
+    return {
+        "type": resource.type,
+        "properties": _struct(resource.props),
+        "urn": resource.urn,
+        "name": resource.name,
+        "options": analyzer_pb2.AnalyzerResourceOptions(protect=resource.protect, parent=resource.parent),
+        "provider": _provider(resource.provider),
+    }
+
+
 def _request(resource: StackResource) -> analyzer_pb2.AnalyzeRequest:
-    return analyzer_pb2.AnalyzeRequest(
-        type=resource.type,
-        properties=_struct(resource.props),
-        urn=resource.urn,
-        name=resource.name,
-        options=analyzer_pb2.AnalyzerResourceOptions(protect=resource.protect, parent=resource.parent),
-        provider=_provider(resource.provider),
-    )
+    return analyzer_pb2.AnalyzeRequest(**_described(resource))
 
 
 def _stack_request(resource: StackResource) -> analyzer_pb2.AnalyzerResource:
     return analyzer_pb2.AnalyzerResource(
-        type=resource.type,
-        properties=_struct(resource.props),
-        urn=resource.urn,
-        name=resource.name,
-        options=analyzer_pb2.AnalyzerResourceOptions(protect=resource.protect, parent=resource.parent),
-        provider=_provider(resource.provider),
+        **_described(resource),
         parent=resource.parent,
         dependencies=resource.dependencies,
     )

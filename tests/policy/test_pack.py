@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -19,27 +20,26 @@ PROJECT = Path(__file__).parents[2]
 PACK = PROJECT / "policies"
 
 
-def test_the_pack_serves_from_any_directory(tmp_path: Path) -> None:
-    """The engine runs the folder from a directory of its choice and reads a port from the first line."""
-    process = subprocess.Popen([sys.executable, "-u", str(PACK)], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+def first_line(pack: str, folder: Path, env: Mapping[str, str] | None = None) -> str:
+    """Start a pack from a folder, as the engine does, and end it after its first line."""
+    process = subprocess.Popen([sys.executable, "-u", pack], cwd=folder, stdout=subprocess.PIPE, text=True, env=env)
     try:
         assert process.stdout is not None
-        assert process.stdout.readline().strip().isdigit()
+        return process.stdout.readline().strip()
     finally:
         process.kill()
         process.communicate()
+
+
+def test_the_pack_serves_from_any_directory(tmp_path: Path) -> None:
+    """The engine runs the folder from a directory of its choice and reads a port from the first line."""
+    assert first_line(str(PACK), tmp_path).isdigit()
 
 
 def test_the_pack_needs_nothing_else_of_the_project(tmp_path: Path) -> None:
     """So that other projects can take the folder."""
     shutil.copytree(PACK, tmp_path / "policies", ignore=shutil.ignore_patterns("__pycache__"))
-    process = subprocess.Popen([sys.executable, "-u", "policies"], cwd=tmp_path, stdout=subprocess.PIPE, text=True, env={})
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline().strip().isdigit()
-    finally:
-        process.kill()
-        process.communicate()
+    assert first_line("policies", tmp_path, env={}).isdigit()
 
 
 def test_a_pack_with_wrong_settings_does_not_start(tmp_path: Path) -> None:
