@@ -5,6 +5,7 @@ STACK ?= dev
 CONFIG ?= Pulumi.$(STACK).yaml
 OUT ?= build/manifests
 DIR ?= build/manifests
+TO ?= build/kept
 TASK_REPO ?= exampleorg/sample
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
@@ -19,7 +20,7 @@ RUN := $(PYTHON) -m operations.cluster --cluster $(CLUSTER) --context "$(CONTEXT
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-fast test-cluster lint preview render keys doctor policy pulumi \
+.PHONY: help up down test test-fast test-cluster lint preview render keys doctor policy pulumi kept-work \
 	node fixtures stack first-task clean-cache
 
 help: ## list these commands
@@ -88,6 +89,9 @@ policy: $(INSTALLED) ## the policy pack over a folder of YAML (DIR=, SETTINGS=)
 
 doctor: $(INSTALLED) ## checks a cluster, each finding with its remedy
 	@$(RUN) $(PYTHON) -m operations.doctor --config $(CONFIG)
+
+kept-work: $(INSTALLED) ## lists work kept of failed runs; TASK=id copies one to TO=
+	@$(RUN) $(PYTHON) -m operations.kept_work --config $(CONFIG) $(if $(TASK),get $(TASK) --to $(TO),list)
 
 down: ## takes away all that `make up` started; the cache stays
 ifeq ($(CLUSTER),node)

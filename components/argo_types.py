@@ -10,6 +10,7 @@ class ValueFromPath(TypedDict):
     """An output that a step leaves in a file."""
 
     path: str
+    default: NotRequired[str]
 
 
 class Parameter(TypedDict):
@@ -164,6 +165,14 @@ class Dag(TypedDict):
     tasks: list[DagTask]
 
 
+class Step(TypedDict):
+    """A step of a sequence."""
+
+    name: str
+    template: str
+    when: NotRequired[str]
+
+
 class ConfigMapKey(TypedDict):
     """A key of a ConfigMap."""
 
@@ -206,7 +215,7 @@ class Metadata(TypedDict):
 
 
 class Template(TypedDict):
-    """A template of a workflow: a graph, a script or a manifest to apply."""
+    """A template of a workflow: a graph, a sequence, a script or a manifest to apply."""
 
     name: str
     inputs: NotRequired[Parameters]
@@ -219,6 +228,7 @@ class Template(TypedDict):
     podSpecPatch: NotRequired[str]
     volumes: NotRequired[list[Volume]]
     dag: NotRequired[Dag]
+    steps: NotRequired[list[list[Step]]]
     script: NotRequired[Script]
     resource: NotRequired[ResourceAction]
 

@@ -31,7 +31,8 @@ _TREE: Final = "trees/{{inputs.parameters.task-id}}"
 
 def run_labels() -> dict[str, str]:
     """Label what a run makes from its first moment, before its task id is known."""
-    return {WORKFLOW_LABEL: "{{workflow.name}}", PART_OF_LABEL: PART_OF, CLEANUP_LABEL: CLEANUP_ON_EXIT}
+    # The name may come again, the UID never does: proof that a run is gone is looked up by it.
+    return {WORKFLOW_LABEL: "{{workflow.name}}", WORKFLOW_UID_LABEL: "{{workflow.uid}}", PART_OF_LABEL: PART_OF, CLEANUP_LABEL: CLEANUP_ON_EXIT}
 
 
 def own_claim_manifest(config: StackConfig, stack: str) -> str:
@@ -45,7 +46,7 @@ def own_claim_manifest(config: StackConfig, stack: str) -> str:
         "kind": "PersistentVolumeClaim",
         "metadata": {
             "name": OWN_CLAIM,
-            "labels": {**run_labels(), TASK_LABEL: "{{inputs.parameters.task-id}}", WORKFLOW_UID_LABEL: "{{workflow.uid}}"},
+            "labels": {**run_labels(), TASK_LABEL: "{{inputs.parameters.task-id}}"},
             "ownerReferences": [_workflow_as_owner()],
         },
         "spec": spec,
@@ -62,7 +63,7 @@ def coderun_manifest(config: StackConfig) -> dict[str, Any]:
         "metadata": {
             "name": "{{workflow.name}}",
             "namespace": config.namespace,
-            "labels": {**run_labels(), TASK_LABEL: "{{inputs.parameters.task-id}}", WORKFLOW_UID_LABEL: "{{workflow.uid}}"},
+            "labels": {**run_labels(), TASK_LABEL: "{{inputs.parameters.task-id}}"},
             "annotations": {SEMAPHORE_ANNOTATION: "{{inputs.parameters.key}}"},
             "ownerReferences": [_workflow_as_owner()],
         },

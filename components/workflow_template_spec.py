@@ -36,6 +36,7 @@ from components.names import (
     WORKFLOW_LABEL,
 )
 from components.run_manifests import OWN_CLAIM, as_environment_value, coderun_manifest, own_claim_manifest, run_labels
+from config.quantities import quantity_bytes
 from config.repos import REPOS_FILE
 from config.settings import StackConfig
 
@@ -45,11 +46,19 @@ room: a claim or an image that isn't there by then needs a person."""
 
 SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
     "resolve": ("task-messages.sh", "resolve.sh"),
-    "init-worktree": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "fence.sh", "init-worktree.sh"),
+    "init-worktree": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "fence.sh", "task-removal.sh", "init-worktree.sh"),
     "create-coderun": ("task-messages.sh", "coderun-end.sh", "run-coderun.sh"),
-    "cleanup": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "cleanup.sh"),
+    "cleanup": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "task-removal.sh", "kept-work.sh", "cleanup.sh"),
+    "keep-own-claim": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "kept-work.sh", "keep-own-claim.sh"),
 }
 """Files of payload/ that make each step's script, in this order (payload/README.md)."""
+
+KEEP_SECONDS: Final = 120
+"""Longest time for keeping the work of one run. A guess with room: 1,000 changed files and 50 commits of the fixture repository
+take a second or two (tests/payload/test_kept_work.py), and what takes minutes is above any sensible size."""
+
+KEPT_SUB_PATH: Final = "base/.kept"
+"""Folder of kept work on the shared claim."""
 
 _POD_DELETE_DELAY: Final = "60s"  # long enough to read an ended step's log, short enough not to fill the node
 _PAUSE_POLL_SECONDS: Final = 10  # the kubelet brings a changed ConfigMap into a pod within about a minute
@@ -88,7 +97,7 @@ def workflow_template_spec(config: StackConfig, stack: str) -> WorkflowSpec:
     """
     return {
         "entrypoint": "coderun-main",
-        "onExit": "cleanup",
+        "onExit": "on-exit",
         "serviceAccountName": RUN_SERVICE_ACCOUNT,
         "parallelism": config.parallelism,
         "activeDeadlineSeconds": workflow_deadline_seconds(config),
@@ -109,7 +118,9 @@ def workflow_template_spec(config: StackConfig, stack: str) -> WorkflowSpec:
             _init_worktree(config),
             _init_worktree_own_claim(config),
             _create_coderun(config),
+            _on_exit(),
             _cleanup(config),
+            _keep_own_claim(config),
         ],
     }
 
@@ -203,7 +214,7 @@ def _resolve(config: StackConfig) -> Template:
         "PAUSE_TIMEOUT_SECONDS": str(budget),
     }
     mounts: list[VolumeMount] = [
-        *_scratch_mounts(),
+        *scratch_mounts(),
         # The folder, not one file of it by subPath: only then a change reaches a run that waits for the end of a pause.
         {"name": "repos", "mountPath": _REPOS_FOLDER, "readOnly": True},
         # An empty folder in the token's place keeps it from this container; Argo's own container beside it needs one.
@@ -216,7 +227,7 @@ def _resolve(config: StackConfig) -> Template:
         "activeDeadlineSeconds": budget + SLACK_SECONDS,
         "timeout": _timeout(budget + SLACK_SECONDS),
         "retryStrategy": _after_loss_of_the_pod(),
-        "volumes": [*_scratch_volumes(config), {"name": "repos", "configMap": {"name": REPOS_CONFIG_MAP}}],
+        "volumes": [*scratch_volumes(config), {"name": "repos", "configMap": {"name": REPOS_CONFIG_MAP}}],
         "script": _script(config, _source("resolve"), variables, mounts, waiting_resources(config)),
     }
 
@@ -295,7 +306,7 @@ def _init(config: StackConfig, name: str, volumes: list[Volume], mounts: list[Vo
         "REF": "{{inputs.parameters.ref}}",
         "TASK_ID": "{{inputs.parameters.task-id}}",
         "GIT_SERVER": config.git.server,
-        **_root_variables(),
+        **root_variables(),
         **extra,
         "WORKSPACE_PATH_FILE": "/work/workspace_path",
         "COMMIT_FILE": "/work/commit",
@@ -310,8 +321,8 @@ def _init(config: StackConfig, name: str, volumes: list[Volume], mounts: list[Vo
         "secret": {"secretName": "{{inputs.parameters.credentials-secret}}", "optional": True, "defaultMode": 0o440},
     }
     all_mounts: list[VolumeMount] = [
-        *_scratch_mounts(),
-        *_work_mounts(),
+        *scratch_mounts(),
+        *work_mounts(),
         *mounts,
         {"name": "credentials", "mountPath": _CREDENTIALS_FOLDER, "readOnly": True},
     ]
@@ -328,7 +339,7 @@ def _init(config: StackConfig, name: str, volumes: list[Volume], mounts: list[Vo
         "activeDeadlineSeconds": config.deadlines.init_seconds + config.deadlines.fence_seconds,
         "timeout": _timeout(config.deadlines.init_seconds + config.deadlines.fence_seconds),
         "retryStrategy": _after_loss_of_the_pod(),
-        "volumes": [*_scratch_volumes(config), *volumes, credentials],
+        "volumes": [*scratch_volumes(config), *volumes, credentials],
         "script": _script(config, _source("init-worktree"), variables, all_mounts, git_resources(config)),
     }
 
@@ -351,31 +362,78 @@ def _create_coderun(config: StackConfig) -> Template:
         # The script's own deadline comes first: it ends the agent while the lock is still held.
         "activeDeadlineSeconds": config.deadlines.run_seconds + config.deadlines.fence_seconds + SLACK_SECONDS,
         "timeout": _timeout(config.deadlines.run_seconds + config.deadlines.fence_seconds + SLACK_SECONDS),
-        "volumes": _scratch_volumes(config),
-        "script": _script(config, _source("create-coderun"), variables, _scratch_mounts(), waiting_resources(config)),
+        "volumes": scratch_volumes(config),
+        "script": _script(config, _source("create-coderun"), variables, scratch_mounts(), waiting_resources(config)),
+    }
+
+
+def _on_exit() -> Template:
+    # A pod that mounts a claim which isn't there waits for ever: so cleanup looks, and only then says that there is something to keep.
+    return {
+        "name": "on-exit",
+        "steps": [
+            [{"name": "cleanup", "template": "cleanup"}],
+            [{"name": "keep-own-claim", "template": "keep-own-claim", "when": "{{steps.cleanup.outputs.parameters.own-claim}} == keep"}],
+        ],
     }
 
 
 def _cleanup(config: StackConfig) -> Template:
     # It mounts the shared claim always and the own one never: what is to be deleted must not be in use.
     volumes: list[Volume] = [
-        *_scratch_volumes(config),
+        *scratch_volumes(config),
         {"name": "work", "persistentVolumeClaim": {"claimName": config.storage.shared.claim_name}},
     ]
     variables = {
         **_run_variables(config),
-        **_root_variables(),
-        "LOCK_TIMEOUT_SECONDS": str(config.git.lock_timeout_seconds),
-        "CLEANUP_TIMEOUT_SECONDS": str(config.deadlines.cleanup_seconds),
+        **root_variables(),
+        **kept_variables(config),
+        **_exit_variables(config),
+        "OWN_CLAIM_FILE": "/work/own-claim",
     }
     return {
         "name": "cleanup",
+        "outputs": {"parameters": [{"name": "own-claim", "valueFrom": {"path": "/work/own-claim", "default": "gone"}}]},
         "metadata": _step_metadata("cleanup"),
         "activeDeadlineSeconds": config.deadlines.cleanup_seconds + SLACK_SECONDS,
         "timeout": _timeout(config.deadlines.cleanup_seconds + SLACK_SECONDS),
         "retryStrategy": _after_loss_of_the_pod(),
         "volumes": volumes,
-        "script": _script(config, _source("cleanup"), variables, [*_scratch_mounts(), *_work_mounts()], git_resources(config)),
+        "script": _script(config, _source("cleanup"), variables, [*scratch_mounts(), *work_mounts()], git_resources(config)),
+    }
+
+
+def _keep_own_claim(config: StackConfig) -> Template:
+    # The only pod beside init that sees both claims. What it may write to is the folder of kept work alone.
+    volumes: list[Volume] = [
+        *scratch_volumes(config),
+        {"name": "work", "persistentVolumeClaim": {"claimName": config.storage.shared.claim_name}},
+        {"name": "own", "persistentVolumeClaim": {"claimName": OWN_CLAIM, "readOnly": True}},
+    ]
+    mounts: list[VolumeMount] = [
+        *scratch_mounts(),
+        {"name": "work", "mountPath": "/work/base", "subPath": "base", "readOnly": True},
+        {"name": "work", "mountPath": "/work/kept", "subPath": KEPT_SUB_PATH},
+        {"name": "own", "mountPath": "/work/own", "readOnly": True},
+    ]
+    variables = {
+        **_run_variables(config),
+        **kept_variables(config),
+        **_exit_variables(config),
+        "BASE_ROOT": "/work/base",
+        "KEPT_ROOT": "/work/kept",
+        "OWN_ROOT": "/work/own",
+        "TREES_ROOT": "/work/own/trees",
+    }
+    deadline = KEEP_SECONDS + config.deadlines.cleanup_seconds
+    return {
+        "name": "keep-own-claim",
+        "metadata": _step_metadata("keep-own-claim"),
+        "activeDeadlineSeconds": deadline,
+        "timeout": _timeout(deadline),
+        "retryStrategy": _after_loss_of_the_pod(),
+        "volumes": volumes,
+        "script": _script(config, _source("keep-own-claim"), variables, mounts, git_resources(config)),
     }
 
 
@@ -396,41 +454,71 @@ def _script(config: StackConfig, source: str, variables: Mapping[str, str], moun
         "command": ["sh"],
         "workingDir": "/work",
         "source": source,
-        "env": _environment({"HOME": "/tmp", "TMPDIR": "/tmp", **variables}),  # noqa: S108 - the pod's own emptyDir
+        "env": environment(variables),
         "resources": resources,
         "securityContext": container_security_context(),
         "volumeMounts": mounts,
     }
 
 
-def _environment(variables: Mapping[str, str]) -> list[EnvVar]:
-    return [{"name": name, "value": value} for name, value in variables.items()]
+def environment(variables: Mapping[str, str]) -> list[EnvVar]:
+    """Write the environment of a script: its variables, and where it may write."""
+    return [{"name": name, "value": value} for name, value in {"HOME": "/tmp", "TMPDIR": "/tmp", **variables}.items()]  # noqa: S108 - an emptyDir
 
 
-def _run_variables(config: StackConfig) -> dict[str, str]:
+def api_variables(config: StackConfig) -> dict[str, str]:
+    """Name for payload/coderun-end.sh what it asks the API server for."""
     return {
         "NAMESPACE": config.namespace,
-        "WORKFLOW_NAME": "{{workflow.name}}",
-        "WORKFLOW_UID": "{{workflow.uid}}",
         "CODERUN_RESOURCE": f"{config.coderun.plural}.{config.coderun.group}",
+        "CODERUN_VERSION": config.coderun.version,
         "POD_LABEL": config.coderun.pod_label,
     }
 
 
-def _root_variables() -> dict[str, str]:
+def kept_variables(config: StackConfig) -> dict[str, str]:
+    """Say for payload/kept-work.sh what is kept, and within which limits."""
+    kept = config.keep_on_failure
+    return {
+        "KEPT_ROOT": "/work/base/.kept",
+        "KEPT_MAX_BYTES": str(quantity_bytes(kept.max_size) if kept.enabled else 0),
+        "KEPT_DAYS": str(kept.days),
+        # Half of the container's: git's and the rest's together stay below what would end the whole container.
+        "KEPT_MEMORY_KIB": str(quantity_bytes(config.resources.git_memory_limit) // 1024 // 2),
+        "KEPT_TIMEOUT_SECONDS": str(KEEP_SECONDS),
+    }
+
+
+def root_variables() -> dict[str, str]:
+    """Say where the shared claim's two folders are."""
     return {"BASE_ROOT": "/work/base", "TREES_ROOT": "/work/trees"}
 
 
-def _scratch_volumes(config: StackConfig) -> list[Volume]:
+def _run_variables(config: StackConfig) -> dict[str, str]:
+    return {**api_variables(config), "WORKFLOW_NAME": "{{workflow.name}}", "WORKFLOW_UID": "{{workflow.uid}}"}
+
+
+def _exit_variables(config: StackConfig) -> dict[str, str]:
+    return {
+        "WORKFLOW_STATUS": "{{workflow.status}}",
+        "LOCK_TIMEOUT_SECONDS": str(config.git.lock_timeout_seconds),
+        "CLEANUP_TIMEOUT_SECONDS": str(config.deadlines.cleanup_seconds),
+    }
+
+
+def scratch_volumes(config: StackConfig) -> list[Volume]:
+    """Give a pod of the scripts its own /work and /tmp."""
     limit = config.resources.scratch
     return [{"name": "scratch", "emptyDir": {"sizeLimit": limit}}, {"name": "tmp", "emptyDir": {"sizeLimit": limit}}]
 
 
-def _scratch_mounts() -> list[VolumeMount]:
+def scratch_mounts() -> list[VolumeMount]:
+    """Mount the pod's own /work and /tmp."""
     return [{"name": "scratch", "mountPath": "/work"}, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - the pod's own emptyDir
 
 
-def _work_mounts() -> list[VolumeMount]:
+def work_mounts() -> list[VolumeMount]:
+    """Mount the two folders of the volume ``work``."""
     return [
         {"name": "work", "mountPath": "/work/base", "subPath": "base"},
         {"name": "work", "mountPath": "/work/trees", "subPath": "trees"},

@@ -20,6 +20,7 @@ _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _NAMESPACE: Final = rf"^{_LABEL}$"
 _OBJECT_NAME: Final = r"^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$"
 _QUANTITY: Final = r"^[1-9][0-9]*(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
+_SCHEDULE: Final = r"^(@(hourly|daily|weekly|monthly|yearly)|[0-9A-Za-z*/,?-]+( [0-9A-Za-z*/,?-]+){4})$"
 _PHASE: Final = r"^[A-Za-z][A-Za-z0-9_-]*$"
 _BRANCH_CHARACTERS: Final = re.compile(r"[A-Za-z0-9._/+@#=,-]+")
 _SUBDOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
@@ -48,6 +49,7 @@ _Seconds = Annotated[int, _NotTruthValue, Field(ge=1)]
 _UnixId = Annotated[int, _NotTruthValue, Field(ge=1, le=2**31 - 1)]
 _ObjectName = Annotated[str, Field(pattern=_OBJECT_NAME)]
 _Quantity = Annotated[str, Field(pattern=_QUANTITY)]
+_Schedule = Annotated[str, Field(pattern=_SCHEDULE)]
 _Phase = Annotated[str, Field(pattern=_PHASE)]
 _AppName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")]
 _Owner = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}$")]
@@ -260,6 +262,21 @@ class Retention(_Settings):
     failure_seconds: _Seconds = Field(default=7 * _DAY_SECONDS, description="Workflow objects of failed runs.")
 
 
+class Sweeper(_Settings):
+    """The scheduled removal of what runs left that were terminated or deleted, or whose pods were lost."""
+
+    schedule: _Schedule = Field(default="*/5 * * * *", description="When it runs: minute, hour, day, month, weekday.")
+    deadline_seconds: _Seconds = Field(default=1800, description="Longest duration of one sweep; the next one goes on with the rest.")
+
+
+class KeepOnFailure(_Settings):
+    """Work of runs that did not succeed: commits that only the task has, and changes that it had not committed."""
+
+    enabled: bool = Field(default=True, description="Whether it is kept on the shared claim before it is removed.")
+    days: _Count = Field(default=7, description="After how many days it is removed.")
+    max_size: _Quantity = Field(default="100Mi", description="Most that is kept of one run. A file above a quarter of it is left out.")
+
+
 class Resources(_Settings):
     """What the pods of a run ask for. The agent's own pod is the CodeRun controller's business."""
 
@@ -291,6 +308,8 @@ class StackConfig(_Settings):
     storage: Storage = Field(default_factory=Storage, description="Claims and their classes.")
     coderun: CodeRun = Field(default_factory=CodeRun, description="The custom resource that stands for an agent's work.")
     deadlines: Deadlines = Field(default_factory=Deadlines, description="Budgets of each part of a run.")
+    sweeper: Sweeper = Field(default_factory=Sweeper, description="Removal of what exit handlers could not remove.")
+    keep_on_failure: KeepOnFailure = Field(default_factory=KeepOnFailure, description="Work of runs that did not succeed.")
     default_github_app: _AppName = Field(default="default", description="Value of github-app for runs that give none.")
     credentials: tuple[Credential, ...] = Field(default=(), description="Credentials for private repos.")
     repos: tuple[Repo, ...] = Field(default=(), description="Repositories that runs may work on.")

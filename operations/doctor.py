@@ -29,6 +29,7 @@ _STACK_KINDS = (
     "persistentvolumeclaims",
     "serviceaccounts",
     "jobs.batch",
+    "cronjobs.batch",
     "roles.rbac.authorization.k8s.io",
     "rolebindings.rbac.authorization.k8s.io",
     "workflowtemplates.argoproj.io",

@@ -41,9 +41,9 @@ def _time(stamp: str) -> dt.datetime:
     return dt.datetime.fromisoformat(stamp)
 
 
-def _step_name(workflow: str, shown: str) -> str:
-    """What a person calls the step: Argo appends the attempt to a step that may be retried, and has no name for the exit handler."""
-    return re.sub(r"\(\d+\)$", "", shown).replace(f"{workflow}.onExit", "cleanup")
+def _step_name(shown: str) -> str:
+    """What a person calls the step: Argo appends the attempt to a step that may be retried."""
+    return re.sub(r"\(\d+\)$", "", shown)
 
 
 def steps(workflow: dict[str, Any]) -> list[Step]:
@@ -51,7 +51,7 @@ def steps(workflow: dict[str, Any]) -> list[Step]:
     created = _time(workflow["metadata"]["creationTimestamp"])
     found = [
         Step(
-            _step_name(workflow["metadata"]["name"], node["displayName"]),
+            _step_name(node["displayName"]),
             (_time(node["startedAt"]) - created).total_seconds(),
             (_time(node["finishedAt"]) - created).total_seconds(),
         )

@@ -1,12 +1,17 @@
 # shellcheck shell=sh
-# The base of a repository on a claim: its paths, its two locks, a git that trusts nothing found there,
-# and the removal of one task's traces. Needs task-messages.sh.
-# Input: BASE_ROOT TREES_ROOT WORKFLOW_UID LOCK_TIMEOUT_SECONDS; optional LOCK_POLL_SECONDS.
+# The base of a repository on a claim: its paths, its two locks, and a git that trusts nothing found there. Needs task-messages.sh.
+# Input: BASE_ROOT TREES_ROOT LOCK_TIMEOUT_SECONDS; optional LOCK_POLL_SECONDS.
 #
 # Layout below BASE_ROOT:
 #   .tasks/TASKID           who owns the task id: "UID<TAB>owner<TAB>repo"; made first, removed last
+#   .tasks/.claim-UID       a record under way
+#   .private/TASKID         the git folder of a task that has one of its own
+#   .kept/TASKID.UID        work of a run that did not succeed (kept-work.sh)
+#   .sweep.lock             held by the sweep that is at work
 #   OWNER/REPO.git          the bare base; its worktrees/ holds git's admin folders
 #   OWNER/REPO.staging      a clone under way (only by the holder of REPO.fetch.lock)
+#   OWNER/REPO.broken.T     a base that a repair set aside at second T; runs of that time may still use it
+#   OWNER/REPO.evicted.T    a base whose removal has begun
 #   OWNER/REPO.lock         held for moments: admin folders and refs change only under it
 #   OWNER/REPO.fetch.lock   held while the server is asked for objects
 # Two locks, so that a server that stalls keeps nobody waiting who has all the objects already.
@@ -20,6 +25,7 @@ use_repository() {
     BASE_LOCK=$BASE_ROOT/$1/$2.lock
     FETCH_LOCK=$BASE_ROOT/$1/$2.fetch.lock
     TREE=$TREES_ROOT/$3
+    PRIVATE=$BASE_ROOT/.private/$3
     TASK_REF=refs/coderun/$3
     RECORD=$BASE_ROOT/.tasks/$3
 }
@@ -102,33 +108,4 @@ first_line() {
         IFS= read -r first_line_text <"$1" || true
     fi
     printf '%s' "$first_line_text"
-}
-
-# remove_tree: deletes by path; git is never run in a tree that an agent has had.
-remove_tree() {
-    if rm -rf -- "$TREE" 2>/dev/null; then
-        return 0
-    fi
-    # -exec … \; and not +: a folder must be opened up before find goes down into it.
-    find "$TREE" -type d ! -perm -700 -exec chmod u+rwx {} \; 2>/dev/null || true
-    rm -rf -- "$TREE" 2>"$SCRATCH/rm-error" || fail_storage "removal of the tree $(quoted "$TREE")" "$SCRATCH/rm-error"
-}
-
-# remove_admin_folders: under the base's lock. Ours are those that point to our tree, which only the owner of the
-# task's record can have made, or that carry our UID (an add that was cut short has no gitdir yet).
-remove_admin_folders() {
-    if [ ! -d "$BASE/worktrees" ] || [ -h "$BASE/worktrees" ]; then
-        return 0
-    fi
-    for admin_folder in "$BASE"/worktrees/*; do
-        if [ ! -d "$admin_folder" ] || [ -h "$admin_folder" ]; then
-            continue
-        fi
-        if [ "$(first_line "$admin_folder/gitdir")" = "$TREE/.git" ] ||
-            [ "$(first_line "$admin_folder/locked")" = "$WORKFLOW_UID" ]; then
-            chmod -R u+rwX "$admin_folder" 2>/dev/null || true
-            rm -rf -- "$admin_folder" 2>"$SCRATCH/rm-error" ||
-                fail_storage "removal of the admin folder $(quoted "$admin_folder")" "$SCRATCH/rm-error"
-        fi
-    done
 }

@@ -1,9 +1,12 @@
 # shellcheck shell=sh
-# cleanup (onExit): takes away all that this run made, and nothing else. Needs task-messages.sh, base-lock.sh and coderun-end.sh.
-# It finds its own by the workflow's UID, so it works without any step's output, after any step's failure, and twice.
-# Input: NAMESPACE WORKFLOW_NAME WORKFLOW_UID BASE_ROOT TREES_ROOT CODERUN_RESOURCE POD_LABEL LOCK_TIMEOUT_SECONDS CLEANUP_TIMEOUT_SECONDS.
+# cleanup (onExit): takes away all that this run made, and nothing else. Needs task-messages.sh, base-lock.sh, coderun-end.sh, task-removal.sh
+# and kept-work.sh. It finds its own by the workflow's UID, so it works without any step's output, after any step's failure, and twice.
+# Input: NAMESPACE WORKFLOW_NAME WORKFLOW_UID WORKFLOW_STATUS BASE_ROOT TREES_ROOT CODERUN_RESOURCE CODERUN_VERSION POD_LABEL
+#        LOCK_TIMEOUT_SECONDS CLEANUP_TIMEOUT_SECONDS KEPT_ROOT KEPT_MAX_BYTES KEPT_DAYS KEPT_MEMORY_KIB KEPT_TIMEOUT_SECONDS OWN_CLAIM_FILE.
+# Output: OWN_CLAIM_FILE: "keep" if the run's own claim is still there, as its work is to be kept first; else "gone".
 
-for name in NAMESPACE WORKFLOW_NAME WORKFLOW_UID BASE_ROOT TREES_ROOT CODERUN_RESOURCE POD_LABEL LOCK_TIMEOUT_SECONDS CLEANUP_TIMEOUT_SECONDS; do
+for name in NAMESPACE WORKFLOW_NAME WORKFLOW_UID WORKFLOW_STATUS BASE_ROOT TREES_ROOT CODERUN_RESOURCE CODERUN_VERSION POD_LABEL LOCK_TIMEOUT_SECONDS \
+    CLEANUP_TIMEOUT_SECONDS KEPT_ROOT KEPT_MAX_BYTES KEPT_DAYS KEPT_MEMORY_KIB KEPT_TIMEOUT_SECONDS OWN_CLAIM_FILE; do
     eval "[ -n \"\${$name:-}\" ]" || fail "cleanup: the variable $name is empty. Remedy: deploy the stack again (pulumi up)."
 done
 is_workflow_uid "$WORKFLOW_UID" || fail "cleanup: $(quoted "$WORKFLOW_UID") is not a workflow's UID. Remedy: deploy the stack again (pulumi up)."
@@ -13,49 +16,32 @@ git_environment
 
 # end_own_steps: after a stop, pods of the steps may live on for their grace period, and could still write the tree or apply the CodeRun.
 # Pods of exit handlers, this one among them, are left alone.
+# shellcheck disable=SC2154 # answer is set by ask
 end_own_steps() {
     ask "$cleanup_until" pods --selector "workflows.argoproj.io/workflow=$WORKFLOW_NAME" \
         --field-selector 'status.phase!=Succeeded,status.phase!=Failed' \
-        -o 'jsonpath={range .items[*]}{.metadata.name}{"|"}{.metadata.ownerReferences[0].uid}{"|"}{.metadata.annotations['"'workflows\.argoproj\.io/node-name'"']}{"\n"}{end}'
+        -o 'jsonpath={range .items[*]}{.metadata.name}{"|"}{.metadata.uid}{"|"}{.metadata.ownerReferences[0].uid}{"|"}{.metadata.annotations['"'workflows\.argoproj\.io/node-name'"']}{"\n"}{end}'
     own_pods=
-    while IFS='|' read -r pod_name pod_owner pod_node; do
+    while IFS='|' read -r pod_name pod_uid pod_owner pod_node; do
         case $pod_node in
             '' | "$WORKFLOW_NAME".onExit*) continue ;;
         esac
         if [ "$pod_owner" = "$WORKFLOW_UID" ]; then
-            own_pods="$own_pods $pod_name"
+            own_pods="$own_pods $pod_name/$pod_uid"
         fi
     done <<END
 $answer
 END
-    # shellcheck disable=SC2086 # pod names, one a word
+    # shellcheck disable=SC2086 # pods, one a word
     end_pods "$cleanup_until" $own_pods
 }
 
 end_own_coderun() {
-    ask "$cleanup_until" "$CODERUN_RESOURCE" "$WORKFLOW_NAME" --ignore-not-found -o 'jsonpath={.metadata.labels['"'coderun/workflow-uid'"']}'
-    if [ "$answer" = "$WORKFLOW_UID" ]; then
-        end_coderun "$cleanup_until" "$WORKFLOW_NAME"
+    ask "$cleanup_until" "$CODERUN_RESOURCE" "$WORKFLOW_NAME" --ignore-not-found \
+        -o 'jsonpath={.metadata.uid}{"|"}{.metadata.labels['"'coderun/workflow-uid'"']}'
+    if [ "${answer#*|}" = "$WORKFLOW_UID" ]; then
+        end_coderun "$cleanup_until" "$WORKFLOW_NAME" "${answer%%|*}"
     fi
-}
-
-# remove_task TASKID OWNER REPO: idempotent; the record goes last, so that whatever stops this in the middle, the next one finds the rest.
-remove_task() {
-    use_repository "$2" "$3" "$1"
-    remove_tree
-    if [ -d "$BASE" ]; then
-        lock_base
-        remove_admin_folders
-        git --git-dir="$BASE" update-ref -d "$TASK_REF" 2>"$SCRATCH/git-error" ||
-            fail "cleanup: ref $(quoted "$TASK_REF") can't be deleted: $(clean "$(tail -n 2 "$SCRATCH/git-error")" 200). Remedy: delete it in $(quoted "$BASE"), then the record $(quoted "$RECORD")."
-        unlock_base
-    fi
-    # A clone of ours that was cut short. Whoever holds the lock is at work there and looks after it.
-    if [ -e "$STAGING" ] && (flock -n 8 && rm -rf -- "$STAGING") 8>>"$FETCH_LOCK"; then
-        say "cleanup: removed an unfinished clone"
-    fi
-    rm -f "$RECORD"
-    say "cleanup: removed task $1"
 }
 
 remove_own_tasks() {
@@ -78,21 +64,37 @@ remove_own_tasks() {
             ! is_task_id "$record_task" || ! is_owner "$record_owner" || ! is_repository "$record_repo"; then
             fail "cleanup: the record $(quoted "$record_file") is damaged ($(quoted "$record_line")). Remedy: have an operator look at it; nothing was deleted for it."
         fi
-        remove_task "$record_task" "$record_owner" "$record_repo"
+        if [ "$WORKFLOW_STATUS" != Succeeded ]; then
+            use_repository "$record_owner" "$record_repo" "$record_task"
+            keep_work "$record_task" "$record_owner/$record_repo" "the run ended as $WORKFLOW_STATUS"
+        fi
+        if remove_task "$record_task" "$record_owner" "$record_repo"; then
+            say "cleanup: removed task $record_task"
+        fi
     done
     rm -f "$BASE_ROOT/.tasks/.claim-$WORKFLOW_UID"
 }
 
-# remove_own_claim: the claim of usePVC=true, known by its name and its owner.
+# remove_own_claim: the claim of usePVC=true, known by its name and its owner. This pod can't mount it, as it may not be there. So what is to be
+# kept of it is left to a pod that does, which asks for its deletion afterwards.
 remove_own_claim() {
-    ask "$cleanup_until" persistentvolumeclaims "$WORKFLOW_NAME-work" --ignore-not-found -o 'jsonpath={.metadata.labels.workflow}{"|"}{.metadata.ownerReferences[0].uid}'
-    if [ "$answer" != "$WORKFLOW_NAME|$WORKFLOW_UID" ]; then
-        return 0
-    fi
-    remove_object "$cleanup_until" persistentvolumeclaims "$WORKFLOW_NAME-work"
+    ask "$cleanup_until" persistentvolumeclaims "$WORKFLOW_NAME-work" --ignore-not-found \
+        -o 'jsonpath={.metadata.labels.workflow}{"|"}{.metadata.ownerReferences[0].uid}{"|"}{.status.phase}{"|"}{.metadata.uid}'
+    claim_uid=${answer##*|}
+    case $answer in
+        "$WORKFLOW_NAME|$WORKFLOW_UID|Bound|"*)
+            if [ "$WORKFLOW_STATUS" != Succeeded ] && [ "$KEPT_MAX_BYTES" -gt 0 ]; then
+                own_claim=keep
+                return 0
+            fi
+            ;;
+        "$WORKFLOW_NAME|$WORKFLOW_UID|"*) ;;
+        *) return 0 ;;
+    esac
+    remove_object "$cleanup_until" persistentvolumeclaims "$WORKFLOW_NAME-work" "$claim_uid"
     while :; do
-        ask "$cleanup_until" persistentvolumeclaims "$WORKFLOW_NAME-work" --ignore-not-found -o 'jsonpath={.metadata.name}'
-        [ -n "$answer" ] || break
+        ask "$cleanup_until" persistentvolumeclaims "$WORKFLOW_NAME-work" --ignore-not-found -o 'jsonpath={.metadata.uid}'
+        [ "$answer" = "$claim_uid" ] || break
         if is_past "$cleanup_until"; then
             fail "cleanup: the claim $WORKFLOW_NAME-work is still there after its deletion was asked for. Remedy: see what uses it (kubectl -n $NAMESPACE describe pvc $WORKFLOW_NAME-work)."
         fi
@@ -101,10 +103,12 @@ remove_own_claim() {
     say "cleanup: removed the claim $WORKFLOW_NAME-work"
 }
 
+own_claim=gone
 end_own_steps
 end_own_coderun
 # In a subshell: if the tree can't be removed, the claim still is, and the step fails in the end.
 tasks_code=0
 (remove_own_tasks) || tasks_code=$?
 remove_own_claim
+printf '%s' "$own_claim" >"$OWN_CLAIM_FILE"
 exit "$tasks_code"

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
-# init-worktree: gives the task its tree, at exactly the commit that the ref names now. Needs task-messages.sh, base-lock.sh, coderun-end.sh
-# and fence.sh. May be started again for the same run (its pod was lost): it then begins afresh.
+# init-worktree: gives the task its tree, at exactly the commit that the ref names now. Needs task-messages.sh, base-lock.sh, coderun-end.sh,
+# fence.sh and task-removal.sh. May be started again for the same run (its pod was lost): it then begins afresh.
 # Input: NAMESPACE KEY OWNER REPO REF TASK_ID GIT_SERVER WORKFLOW_NAME WORKFLOW_UID BASE_ROOT TREES_ROOT WORKSPACE_PATH_FILE COMMIT_FILE
-#        LOCK_TIMEOUT_SECONDS LOW_SPEED_SECONDS FENCE_TIMEOUT_SECONDS CODERUN_RESOURCE POD_LABEL;
+#        LOCK_TIMEOUT_SECONDS LOW_SPEED_SECONDS FENCE_TIMEOUT_SECONDS CODERUN_RESOURCE CODERUN_VERSION POD_LABEL;
 #        optional SEED_ROOT (own claim: another base folder to copy from), CREDENTIALS_DIR (files username, password).
 
 # private_git …: git with a repository of this pod's own whose objects are the base's. The base's config, hooks and attributes,
@@ -197,7 +197,7 @@ claim_task() {
         return 0
     fi
     rm -f "$RECORD"
-    refuse taskId "a folder of the name $(quoted "$TASK_ID") that belongs to no run is among the trees" "give another taskId, or have the folder removed by an operator"
+    refuse taskId "a folder of the name $(quoted "$TASK_ID") that belongs to no run is among the trees" "give another taskId, or wait for the next sweep, which removes it"
 }
 
 # add_tree: registers the empty tree, under the base's lock: nobody reads a half-written admin folder.
@@ -222,7 +222,7 @@ fill_tree() {
 }
 
 for name in NAMESPACE KEY OWNER REPO REF TASK_ID GIT_SERVER WORKFLOW_NAME WORKFLOW_UID BASE_ROOT TREES_ROOT WORKSPACE_PATH_FILE COMMIT_FILE \
-    LOCK_TIMEOUT_SECONDS LOW_SPEED_SECONDS FENCE_TIMEOUT_SECONDS CODERUN_RESOURCE POD_LABEL; do
+    LOCK_TIMEOUT_SECONDS LOW_SPEED_SECONDS FENCE_TIMEOUT_SECONDS CODERUN_RESOURCE CODERUN_VERSION POD_LABEL; do
     eval "[ -n \"\${$name:-}\" ]" || fail "init-worktree: the variable $name is empty. Remedy: deploy the stack again (pulumi up)."
 done
 # Checked by resolve already; checked again, as paths are made of them here.

@@ -4,7 +4,7 @@
 
 [ -n "${CLAIM_ROOT:-}" ] || fail "prepare-claim: the variable CLAIM_ROOT is empty. Remedy: deploy the stack again (pulumi up)."
 
-mkdir -p "$CLAIM_ROOT/base/.tasks" "$CLAIM_ROOT/trees" 2>"$SCRATCH/error" || fail_storage "folders of the claim" "$SCRATCH/error"
+mkdir -p "$CLAIM_ROOT/base/.tasks" "$CLAIM_ROOT/base/.kept" "$CLAIM_ROOT/trees" 2>"$SCRATCH/error" || fail_storage "folders of the claim" "$SCRATCH/error"
 
 probe=$(mktemp "$CLAIM_ROOT/base/.probe.XXXXXX" 2>"$SCRATCH/error") || fail_storage "a file on the claim" "$SCRATCH/error"
 (printf 'probe\n' >"$probe") 2>"$SCRATCH/error" || fail_storage "a file on the claim" "$SCRATCH/error"

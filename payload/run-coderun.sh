@@ -1,11 +1,12 @@
 # shellcheck shell=sh
 # create-coderun: applies the CodeRun and stays, with the semaphore held, until it and its pods have ended.
 # Needs task-messages.sh and coderun-end.sh. May be started again for the same run: it then goes on waiting.
-# Input: CODERUN_MANIFEST (JSON) NAMESPACE WORKFLOW_NAME SUCCEEDED_PHASES FAILED_PHASES (space separated) RUN_TIMEOUT_SECONDS CODERUN_RESOURCE POD_LABEL;
-#        optional WORKFLOW_UID, FENCE_TIMEOUT_SECONDS (300: how long an ended CodeRun and its pods may take to be gone),
+# Input: CODERUN_MANIFEST (JSON) NAMESPACE WORKFLOW_NAME WORKFLOW_UID SUCCEEDED_PHASES FAILED_PHASES (space separated) RUN_TIMEOUT_SECONDS
+#        CODERUN_RESOURCE CODERUN_VERSION POD_LABEL; optional FENCE_TIMEOUT_SECONDS (300: how long an ended CodeRun and its pods may take to be gone),
 #        WATCH_SECONDS (300: after so long without news it asks anew, for a watch can go deaf).
 
-for name in CODERUN_MANIFEST NAMESPACE WORKFLOW_NAME SUCCEEDED_PHASES FAILED_PHASES RUN_TIMEOUT_SECONDS CODERUN_RESOURCE POD_LABEL; do
+for name in CODERUN_MANIFEST NAMESPACE WORKFLOW_NAME WORKFLOW_UID SUCCEEDED_PHASES FAILED_PHASES RUN_TIMEOUT_SECONDS CODERUN_RESOURCE CODERUN_VERSION \
+    POD_LABEL; do
     eval "[ -n \"\${$name:-}\" ]" || fail "create-coderun: the variable $name is empty. Remedy: deploy the stack again (pulumi up)."
 done
 
@@ -13,10 +14,23 @@ end_limit() {
     printf '%s' "$(($(now) + ${FENCE_TIMEOUT_SECONDS:-300}))"
 }
 
+# found_coderun UNTIL: is there a CodeRun of the workflow's name? Its UID in $coderun_uid, its workflow's in $coderun_workflow.
+# shellcheck disable=SC2154 # answer is set by ask
+found_coderun() {
+    ask "$1" "$CODERUN_RESOURCE" "$WORKFLOW_NAME" --ignore-not-found \
+        -o 'jsonpath={.metadata.uid}{"|"}{.metadata.labels['"'coderun/workflow-uid'"']}'
+    coderun_uid=${answer%%|*}
+    coderun_workflow=${answer#*|}
+    [ -n "$coderun_uid" ]
+}
+
 # The pod is asked to go: the agent must not outlive it. Best effort; cleanup and the next holder's fence do the rest.
 stop_now() {
     [ -z "${watcher:-}" ] || kill "$watcher" 2>/dev/null || true
-    kube delete "$CODERUN_RESOURCE" "$WORKFLOW_NAME" --ignore-not-found --cascade=foreground --wait=false </dev/null || true
+    (
+        found_coderun "$(now)" && [ "$coderun_workflow" = "$WORKFLOW_UID" ] &&
+            remove_object "$(now)" "$CODERUN_RESOURCE" "$WORKFLOW_NAME" "$coderun_uid" Foreground
+    ) || true
     exit 143
 }
 trap stop_now TERM INT
@@ -25,20 +39,20 @@ run_until=$(($(now) + RUN_TIMEOUT_SECONDS))
 WATCH_SECONDS=${WATCH_SECONDS:-300}
 
 # Names of workflows come again after their deletion: a CodeRun of the name may be a dead one's.
-ask "$run_until" "$CODERUN_RESOURCE" "$WORKFLOW_NAME" --ignore-not-found -o 'jsonpath={.metadata.labels['"'coderun/workflow-uid'"']}'
-if [ -n "$answer" ] && [ -n "${WORKFLOW_UID:-}" ] && [ "$answer" != "$WORKFLOW_UID" ]; then
-    end_coderun "$(end_limit)" "$WORKFLOW_NAME"
+if found_coderun "$run_until" && [ "$coderun_workflow" != "$WORKFLOW_UID" ]; then
+    end_coderun "$(end_limit)" "$WORKFLOW_NAME" "$coderun_uid"
 fi
 
 tries=0
-until printf '%s' "$CODERUN_MANIFEST" |
-    kube apply --server-side --force-conflicts --field-manager=coderun-workflow -f - 2>"$SCRATCH/kubectl-error"; do
+until coderun_uid=$(printf '%s' "$CODERUN_MANIFEST" |
+    kube apply --server-side --force-conflicts --field-manager=coderun-workflow -o 'jsonpath={.metadata.uid}' -f - 2>"$SCRATCH/kubectl-error"); do
     tries=$((tries + 1))
     if [ "$tries" -ge 5 ]; then
         fail "CodeRun $WORKFLOW_NAME can't be made: $(clean "$(tail -n 3 "$SCRATCH/kubectl-error")" 400). Remedy: check coderun.spec of the stack against the CRD, and that the CRD is there."
     fi
     poll_pause
 done
+say "CodeRun $WORKFLOW_NAME applied"
 
 # watch_phase SECONDS: returns when the CodeRun has reached a phase that ends it, is gone, the watch broke off, or the time is over. What it
 # saw is only a reason to look again. One kubectl that stays: one started every second took a fifteenth of a core for each agent that runs.
@@ -59,11 +73,11 @@ watch_phase() {
 }
 
 while :; do
-    ask "$run_until" "$CODERUN_RESOURCE" "$WORKFLOW_NAME" --ignore-not-found -o 'jsonpath={.metadata.name}{"|"}{.status.phase}{"|"}{.status.message}'
-    if [ -z "$answer" ]; then
-        living_pods "$run_until" "$POD_LABEL=$WORKFLOW_NAME"
-        # shellcheck disable=SC2086 # pod names, one a word
-        end_pods "$(end_limit)" $answer
+    ask "$run_until" "$CODERUN_RESOURCE" "$WORKFLOW_NAME" --ignore-not-found -o 'jsonpath={.metadata.uid}{"|"}{.status.phase}{"|"}{.status.message}'
+    if [ "${answer%%|*}" != "$coderun_uid" ]; then
+        look_at_coderun "$run_until" "$WORKFLOW_NAME" "$coderun_uid"
+        # shellcheck disable=SC2086 # pods, one a word
+        end_pods "$(end_limit)" $coderun_pods
         fail "CodeRun $WORKFLOW_NAME was deleted while it ran. Remedy: submit again if that was not meant."
     fi
     phase=${answer#*|}
@@ -75,11 +89,11 @@ while :; do
         case " $FAILED_PHASES " in *" $phase "*) outcome=failed ;; esac
     fi
     if [ "$outcome" != running ]; then
-        living_pods "$run_until" "$POD_LABEL=$WORKFLOW_NAME"
-        [ -n "$answer" ] || break
+        look_at_coderun "$run_until" "$WORKFLOW_NAME" "$coderun_uid"
+        [ -n "$coderun_pods" ] || break
     fi
     if is_past "$run_until"; then
-        end_coderun "$(end_limit)" "$WORKFLOW_NAME"
+        end_coderun "$(end_limit)" "$WORKFLOW_NAME" "$coderun_uid"
         fail "CodeRun $WORKFLOW_NAME had not ended after $RUN_TIMEOUT_SECONDS s (phase ${phase:-none}); it was ended. Remedy: raise deadlines.runSeconds, or make the task smaller."
     fi
     if [ "$outcome" = running ]; then

@@ -66,6 +66,7 @@ list() {
     done
 }
 list tree /work/trees/* /work/trees/.[!.]*
+list git-folder /work/base/.private/* /work/base/.private/.[!.]*
 list record /work/base/.tasks/* /work/base/.tasks/.[!.]*
 for base in /work/base/*/*.git; do
     if [ -d "$base" ]; then

@@ -5,9 +5,11 @@ An object's field ``fake`` says how it behaves:
 
 - ``goneAfter``: number of reads that a deleted object survives (default 0);
 - ``endsPods``: deleting it deletes the pods of this label selector, as its controller would;
-- ``phases``: each read moves ``status.phase`` on to the next of these.
+- ``phases``: each read moves ``status.phase`` on to the next of these;
+- ``hiddenFor``: number of reads that don't show it, as if it were not there yet.
 
-A file ``failures`` with a number makes that many calls fail as an API server does that is away.
+A file ``failures`` with a number makes that many calls fail as an API server does that is away. A file ``hang-on`` with a word makes calls
+with that word wait until the file is gone.
 """
 
 import fcntl
@@ -19,12 +21,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import parse_qs, urlsplit
 
 _TOKEN = re.compile(r"\{(?P<expression>[^{}]*)\}|(?P<text>[^{}]+)")
 _STEP = re.compile(r"\.(?P<name>[A-Za-z0-9_-]+|\*)|\['(?P<quoted>(?:[^'\\]|\\.)+)'\]|\[(?P<index>\d+|\*)\]")
-_PLURALS = {"pod": "pods", "coderun": "coderuns", "persistentvolumeclaim": "persistentvolumeclaims"}
+_KINDS = {"pods": "Pod", "coderuns": "CodeRun", "persistentvolumeclaims": "PersistentVolumeClaim", "workflows": "Workflow", "configmaps": "ConfigMap"}
+_OBJECT_PATH = re.compile(
+    r"/(api/v1|apis/(?P<group>[a-z0-9.]+)/v1[a-z0-9]*)/namespaces/(?P<namespace>[a-z-]+)/(?P<plural>[a-z]+)(/(?P<name>[a-z0-9.-]+))?"
+)
+_GROUPS = {"pods": None, "persistentvolumeclaims": None, "coderuns": "platform.example.io", "workflows": "argoproj.io"}
 _FIELD_SELECTOR = "status.phase!=Succeeded,status.phase!=Failed"
-_FLAGS_WITH_VALUE = {"--namespace", "--selector", "--field-selector", "-o", "-f"}
+_FLAGS_WITH_VALUE = {"--namespace", "--selector", "--field-selector", "--raw", "-o", "-f"}
 
 
 def stop(message: str) -> NoReturn:
@@ -83,6 +90,8 @@ def _one(token: str, document: Any) -> str:  # noqa: ANN401 - any JSON
 
 def _selects(part: str, labels: dict[str, str]) -> bool:
     name, equals, value = part.partition("=")
+    if name.endswith("!"):
+        return labels.get(name.removesuffix("!")) != value
     return labels.get(name) == value if equals else name in labels
 
 
@@ -102,8 +111,7 @@ class Store:
 
     def path(self, resource: str, name: str) -> Path:
         """Where an object is."""
-        kind = resource.partition(".")[0]
-        return self.folder / "objects" / _PLURALS.get(kind, kind) / f"{name}.json"
+        return self.folder / "objects" / resource.partition(".")[0] / f"{name}.json"
 
     def objects(self, resource: str, selector: str, *, living: bool) -> Iterator[dict[str, Any]]:
         """List objects, as a read of each."""
@@ -115,7 +123,7 @@ class Store:
             if not all(_selects(part, labels) for part in selector.split(",") if part):
                 continue
             if not living or found.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
-                yield found
+                yield {"kind": _KINDS.get(resource.partition(".")[0])} | found
 
     def read(self, path: Path) -> dict[str, Any] | None:
         """Read one, which may be its last read."""
@@ -124,6 +132,10 @@ class Store:
         text = path.read_text()
         found: dict[str, Any] = json.loads(text)
         fake = found.get("fake", {})
+        if fake.get("hiddenFor", 0) > 0:
+            fake["hiddenFor"] -= 1
+            replace(path, found)
+            return None
         if "deletionTimestamp" in found["metadata"]:
             fake["goneAfter"] = fake.get("goneAfter", 0) - 1
             if fake["goneAfter"] < 0:
@@ -146,17 +158,39 @@ class Store:
             time.sleep(0.02)
         print(render(template, {"type": "DELETED", "object": last or {}}), end="", flush=True)
 
-    def apply(self, applied: dict[str, Any]) -> None:
-        """Make one, which behaves as the file ``applied-behave.json`` says."""
+    def apply(self, applied: dict[str, Any]) -> dict[str, Any]:
+        """Make one, which behaves as the file ``applied-behave.json`` says; one that is there keeps its UID."""
         path = self.path(f"{applied['kind'].lower()}s", applied["metadata"]["name"])
         path.parent.mkdir(parents=True, exist_ok=True)
         behaviour = self.folder / "applied-behave.json"
-        replace(path, applied | (json.loads(behaviour.read_text()) if behaviour.exists() else {}))
+        uid = json.loads(path.read_text())["metadata"]["uid"] if path.exists() else f"applied-{applied['metadata']['name']}-{time.time_ns()}"
+        made: dict[str, Any] = {**applied, "metadata": {**applied["metadata"], "uid": uid}}
+        made |= json.loads(behaviour.read_text()) if behaviour.exists() else {}
+        replace(path, made)
+        return made
 
-    def delete(self, path: Path) -> bool:
-        """Mark one as deleted; False if it isn't there."""
+    def delete_by_path(self, raw: str, options: dict[str, Any]) -> None:
+        """Delete as ``kubectl delete --raw`` does with a body. One without a UID is refused here, as no script may send it."""
+        match = _OBJECT_PATH.fullmatch(raw)
+        if not match or not match["name"] or match["namespace"] != "argo" or _GROUPS.get(match["plural"]) != match["group"]:
+            stop("Error from server (NotFound): the server could not find the requested resource")
+        if options.keys() - {"preconditions", "propagationPolicy"} or options.get("propagationPolicy") not in ("Foreground", "Background"):
+            stop(f"Error from server (BadRequest): unknown delete options {options}")
+        wanted = options.get("preconditions", {}).get("uid")
+        if not wanted:
+            stop("fake kubectl: a deletion without a UID")
+        path = self.path(match["plural"], match["name"])
         if not path.exists():
-            return False
+            stop(f'Error from server (NotFound): {match["plural"]} "{match["name"]}" not found')
+        there = json.loads(path.read_text())["metadata"]["uid"]
+        if there != wanted:
+            conflict = f"the UID in the precondition ({wanted}) does not match the UID in record ({there}). "
+            conflict += "The object might have been deleted and then recreated"
+            stop(f'Error from server (Conflict): Operation cannot be fulfilled on {match["plural"]} "{match["name"]}": {conflict}')
+        self.delete(path)
+
+    def delete(self, path: Path) -> None:
+        """Mark one as deleted."""
         found = json.loads(path.read_text())
         found["metadata"]["deletionTimestamp"] = "2024-01-01T00:00:00Z"
         if found.get("fake", {}).get("goneAfter", 0) == 0:
@@ -166,7 +200,6 @@ class Store:
         if ends := found.get("fake", {}).get("endsPods"):
             for pod in list(self.objects("pods", ends, living=False)):
                 self.delete(self.path("pods", pod["metadata"]["name"]))
-        return True
 
 
 def main() -> None:
@@ -185,7 +218,11 @@ def main() -> None:
     with (folder / "calls.log").open("a") as log:
         fcntl.flock(log, fcntl.LOCK_EX)
         log.write(json.dumps(sys.argv[1:]) + "\n")
-        log.flush()
+    hang_on = folder / "hang-on"
+    while hang_on.exists() and hang_on.read_text() in sys.argv:
+        time.sleep(0.02)
+    with (folder / "calls.log").open("a") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
         failures = folder / "failures"
         if failures.exists() and (left := int(failures.read_text())) > 0:
             failures.write_text(str(left - 1))
@@ -213,20 +250,32 @@ def run(store: Store, words: list[str], flags: dict[str, str]) -> None:
     if flags.get("--namespace") != "argo" or flags.get("--field-selector", _FIELD_SELECTOR) != _FIELD_SELECTOR:
         stop("fake kubectl: another namespace, or another field selector than the one it knows")
     match words:
-        case ["get", resource]:
-            items = list(store.objects(resource, flags.get("--selector", ""), living="--field-selector" in flags))
+        case ["get"] if "--raw" in flags:
+            list_by_path(store, flags["--raw"])
+        case ["get", resources]:
+            living, selector = "--field-selector" in flags, flags.get("--selector", "")
+            items = [found for resource in resources.split(",") for found in store.objects(resource, selector, living=living)]
             sys.stdout.write(render(flags["-o"].removeprefix("jsonpath="), {"items": items}))
         case ["get", resource, name]:
             get(store, resource, name, flags)
-        case ["delete", resource, name]:
-            if flags.get("--wait") != "false":
-                stop("fake kubectl: a deletion must not wait")
-            if not store.delete(store.path(resource, name)) and "--ignore-not-found" not in flags:
-                stop(f'Error from server (NotFound): {resource} "{name}" not found')
+        case ["delete"] if "--raw" in flags and flags.get("-f") == "-":
+            store.delete_by_path(flags["--raw"], json.loads(sys.stdin.read()))
         case ["apply"]:
-            store.apply(json.loads(sys.stdin.read()))
+            made = store.apply(json.loads(sys.stdin.read()))
+            sys.stdout.write(render(flags["-o"].removeprefix("jsonpath="), made) if "-o" in flags else "")
         case _:
             stop(f"fake kubectl: unknown call {words}")
+
+
+def list_by_path(store: Store, raw: str) -> None:
+    """Print a list as the API server sends it."""
+    url = urlsplit(raw)
+    match = _OBJECT_PATH.fullmatch(url.path)
+    if not match or match["name"] or match["namespace"] != "argo" or _GROUPS.get(match["plural"]) != match["group"]:
+        stop("Error from server (NotFound): the server could not find the requested resource")
+    selector = parse_qs(url.query).get("labelSelector", [""])[0]
+    items = list(store.objects(match["plural"], selector, living=False))
+    json.dump({"apiVersion": "v1", "items": items, "kind": _KINDS[match["plural"]] + "List"}, sys.stdout, separators=(",", ":"))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Runs a step's script as Argo does, with a claim on a plain disk and a stand-in for the cluster."""
 
+import fcntl
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import payload
+from components.sweeper_spec import SWEEP_SCRIPTS
 from components.workflow_template_spec import SCRIPTS
 from tests.fixtures.git_server.repositories import git
 
@@ -21,7 +23,8 @@ REPO = "sample"
 KEY = "exampleorg-sample-main"
 POD_LABEL = "platform.example.io/coderun"
 UID = "00000000-0000-4000-8000-%012d"
-STEPS = {**SCRIPTS, "prepare": ("task-messages.sh", "base-lock.sh", "prepare-claim.sh")}
+STEPS = {**SCRIPTS, "prepare": ("task-messages.sh", "base-lock.sh", "prepare-claim.sh"), "sweep": SWEEP_SCRIPTS}
+CRON_JOB_UID = "cronjobs-coderun-sweeper"
 
 
 def uid(number: int) -> str:
@@ -67,8 +70,8 @@ class Cluster:
         program.chmod(0o755)
 
     def put(self, resource: str, name: str, **fields: Any) -> None:  # noqa: ANN401 - any JSON
-        """Adds an object: labels, annotations and owner (a UID) go to its metadata, all else is as given."""
-        metadata: dict[str, Any] = {"name": name}
+        """Adds an object: labels, annotations, uid and owner (a UID) go to its metadata, all else is as given."""
+        metadata: dict[str, Any] = {"name": name, "uid": f"{resource}-{name}"}
         for key in ("labels", "annotations", "uid"):
             if key in fields:
                 metadata[key] = fields.pop(key)
@@ -76,11 +79,35 @@ class Cluster:
             metadata["ownerReferences"] = [{"kind": "Workflow", "uid": fields.pop("owner")}]
         path = self.folder / "objects" / resource / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"metadata": metadata, **fields}))
+        with self._between_calls():
+            path.write_text(json.dumps({"metadata": metadata, **fields}))
 
     def remove(self, resource: str, name: str) -> None:
         """Takes an object away, as a controller does."""
-        (self.folder / "objects" / resource / f"{name}.json").unlink()
+        with self._between_calls():
+            (self.folder / "objects" / resource / f"{name}.json").unlink()
+
+    @contextmanager
+    def _between_calls(self) -> Iterator[None]:
+        """Shuts kubectl out, which reads an object and writes it back."""
+        with (self.folder / "calls.log").open("a") as log:
+            fcntl.flock(log, fcntl.LOCK_EX)
+            yield
+
+    def get(self, resource: str, name: str) -> dict[str, Any]:
+        """An object as it is."""
+        found: dict[str, Any] = json.loads((self.folder / "objects" / resource / f"{name}.json").read_text())
+        return found
+
+    @contextmanager
+    def held_call(self, word: str) -> Iterator[Callable[[], None]]:
+        """Holds up every call with that word on its command line until the end; what it gives waits for the first such call."""
+        (self.folder / "hang-on").write_text(word)
+        before = self.log().count(json.dumps(word))
+        try:
+            yield lambda: wait_until(lambda: self.log().count(json.dumps(word)) > before, f"kubectl {word}")
+        finally:
+            (self.folder / "hang-on").unlink()
 
     def names(self, resource: str) -> set[str]:
         """What there is."""
@@ -97,8 +124,7 @@ class Cluster:
     def deletions(self) -> list[str]:
         """``<plural>/<name>`` of every deletion that was asked for, in order."""
         calls = [json.loads(line) for line in self.log().splitlines()]
-        words = [[word for word in call if not word.startswith("-")] for call in calls]
-        return [f"{line[2].split('.')[0].removesuffix('s')}s/{line[3]}" for line in words if line[1] == "delete"]
+        return ["/".join(call[call.index("--raw") + 1].split("/")[-2:]) for call in calls if "delete" in call]
 
     def log(self) -> str:
         """The calls as they are on the command line."""
@@ -112,11 +138,11 @@ class Cluster:
             name,
             labels={"workflow": name, "coderun/workflow-uid": uid(number)},
             annotations={"coderun/semaphore-key": key},
-            **{"fake": {"endsPods": f"{POD_LABEL}={name}"}, **fields},
+            **{"uid": f"coderun-of-{uid(number)}", "fake": {"endsPods": f"{POD_LABEL}={name}"}, **fields},
         )
 
     def agent_pod(self, coderun: str, **fields: Any) -> None:  # noqa: ANN401 - any JSON
-        """Adds the pod of a CodeRun."""
+        """Adds the pod of a CodeRun, as a controller makes it that copies no labels."""
         self.put("pods", f"{coderun}-agent", labels={POD_LABEL: coderun}, **{"status": {"phase": "Running"}, **fields})
 
     def step_pod(self, workflow: str, number: int, *, step: str = "create-coderun", key: str = KEY, **fields: Any) -> None:  # noqa: ANN401
@@ -125,18 +151,28 @@ class Cluster:
         self.put(
             "pods",
             f"{workflow}-{step}",
-            labels={"workflows.argoproj.io/workflow": workflow, "coderun/step": step},
+            labels={
+                "workflows.argoproj.io/workflow": workflow,
+                "workflow": workflow,
+                "coderun/workflow-uid": uid(number),
+                "coderun/step": step,
+                "app.kubernetes.io/part-of": "coderun",
+            },
             annotations={"coderun/semaphore-key": key, "workflows.argoproj.io/node-name": node},
             owner=uid(number),
             **{"status": {"phase": "Running"}, **fields},
         )
 
-    def workflow(self, name: str, number: int, *, phase: str = "Running", locked: str | None = "Running", **spec: str) -> None:
+    def workflow(self, name: str, number: int, *, phase: str = "Running", locked: str | None = "Running", **spec: Any) -> None:  # noqa: ANN401
         """Adds a workflow; ``locked`` is the phase of the node that holds the semaphore."""
         nodes = {name: {"templateName": "coderun-main", "phase": phase}}
         if locked:
             nodes[f"{name}-1"] = {"templateName": "locked", "phase": locked}
-        self.put("workflows", name, uid=uid(number), spec=spec, status={"phase": phase, "nodes": nodes})
+        labels = {"workflow": name, "coderun/workflow-uid": uid(number)}
+        if phase in ("Succeeded", "Failed", "Error"):
+            labels["workflows.argoproj.io/completed"] = "true"
+        fake = spec.pop("fake", {})
+        self.put("workflows", name, uid=uid(number), labels=labels, spec=spec, status={"phase": phase, "nodes": nodes}, fake=fake)
 
 
 @dataclass
@@ -150,8 +186,9 @@ class Bench:
     def __post_init__(self) -> None:
         """Makes the claim's folders."""
         self.cluster = Cluster(self.folder / "cluster")
-        for name in ("claim/base", "claim/trees", "out", "scripts"):
+        for name in ("claim/base/.tasks", "claim/base/.kept", "claim/trees", "out", "scripts"):
             (self.folder / name).mkdir(parents=True)
+        self.cluster.put("cronjobs", "coderun-sweeper", uid=CRON_JOB_UID)
 
     @property
     def base_root(self) -> Path:
@@ -162,6 +199,11 @@ class Bench:
     def trees(self) -> Path:
         """The claim's folder of trees."""
         return self.folder / "claim" / "trees"
+
+    @property
+    def kept(self) -> Path:
+        """The claim's folder of kept work."""
+        return self.base_root / ".kept"
 
     def base(self, repo: str = REPO) -> Path:
         """The base of a repository."""
@@ -196,6 +238,19 @@ class Bench:
             "CLEANUP_TIMEOUT_SECONDS": "20",
             "POLL_SECONDS": "0.05",
             "CODERUN_RESOURCE": "coderuns.platform.example.io",
+            "CODERUN_VERSION": "v1alpha1",
+            "WORKFLOW_STATUS": "Succeeded",
+            "OWN_CLAIM_FILE": str(out / "own-claim"),
+            "KEPT_ROOT": str(self.kept),
+            "KEPT_MAX_BYTES": str(100 * 2**20),
+            "KEPT_DAYS": "7",
+            "KEPT_MEMORY_KIB": str(512 * 2**10),
+            "KEPT_TIMEOUT_SECONDS": "60",
+            "SWEEP_TIMEOUT_SECONDS": "60",
+            "CLAIM_SIZE_BYTES": str(20 * 2**30),
+            "USAGE_TIMEOUT_SECONDS": "20",
+            "CRON_JOB": "coderun-sweeper",
+            "REPORT": "coderun-sweeper-report",
             "POD_LABEL": POD_LABEL,
             "SUCCEEDED_PHASES": "Succeeded",
             "FAILED_PHASES": "Failed Error Cancelled",
@@ -242,6 +297,10 @@ class Bench:
         """Runs cleanup."""
         return self.run("cleanup", number, **variables)
 
+    def sweep(self, **variables: str) -> Outcome:
+        """Runs a sweep."""
+        return self.run("sweep", 0, **variables)
+
     def head(self, task: str) -> str:
         """The commit that a task's tree is at."""
         return subprocess.run(["git", "-C", str(self.tree(task)), "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
@@ -257,9 +316,9 @@ class Bench:
         assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
     def leftovers(self) -> list[str]:
-        """Whatever of tasks is on the claim: records, trees, admin folders, task refs, unfinished clones."""
+        """Whatever of tasks is on the claim: records, trees, git folders, admin folders, task refs, unfinished clones."""
         claim = self.folder / "claim"
-        patterns = ("base/.tasks/*", "trees/*", "base/*/*.staging", "base/*/*.git/worktrees/*")
+        patterns = ("base/.tasks/*", "trees/*", "base/.private/*", "base/*/*.staging", "base/*/*.git/worktrees/*")
         found = [str(path.relative_to(claim)) for pattern in patterns for path in claim.glob(pattern)]
         for base in self.base_root.glob("*/*.git"):
             found += git(base, "for-each-ref", "--format=%(refname)", "refs/coderun").split()

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,13 +107,53 @@ def test_folders_without_permissions_go_for_a_user_who_is_not_root(bench: Bench,
     program = bench.cluster.folder / "bin" / "rm"
     program.write_text(
         "#!/bin/sh\n"
-        f'case "$*" in *{bench.trees}*) if [ ! -e {modes} ]; then touch {modes}; echo "rm: Permission denied" >&2; exit 1; fi\n'
-        f"stat -c %a {shut} {shut.parent} >{modes};; esac\n"
+        "for last; do :; done\n"
+        f'case $last in {bench.trees}/*) if [ ! -e {modes} ]; then touch {modes}; echo "rm: Permission denied" >&2; exit 1; fi\n'
+        f'stat -c %a "$last/shut/inside" "$last/shut" >{modes};; esac\n'
         'PATH=${PATH#*:} exec rm "$@"\n',
     )
     program.chmod(0o755)
     bench.cleanup().assert_succeeded()
     assert modes.read_text().split() == ["700", "700"]
+    assert bench.leftovers() == []
+
+
+RM_THAT_NAMES_WHOLE_PATHS = """#!{python} -IS
+import os
+import sys
+
+def remove(path):
+    try:
+        if not os.path.isdir(path) or os.path.islink(path):
+            os.unlink(path)
+            return True
+        done = all([remove(path + "/" + name) for name in os.listdir(path)])
+        if done:
+            os.rmdir(path)
+        return done
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        sys.stderr.write(f"rm: can't stat '{{path}}': {{error.strerror}}\\n")
+        return False
+
+sys.setrecursionlimit(100000)
+sys.exit(not all([remove(path) for path in sys.argv[1:] if not path.startswith("-")]))
+"""
+
+
+@pytest.mark.parametrize(("length", "depth"), [(250, 60), (1, 5000)])
+def test_a_tree_too_deep_for_a_path_goes_all_the_same(bench: Bench, length: int, depth: int) -> None:
+    # BusyBox's rm, which the steps' image may have, names every file from the top.
+    bench.init().assert_succeeded()
+    program = bench.cluster.folder / "bin" / "rm"
+    program.write_text(RM_THAT_NAMES_WHOLE_PATHS.format(python=sys.executable))
+    program.chmod(0o755)
+    inside = "import os,sys\nfor _ in range(int(sys.argv[2])):\n    os.mkdir(sys.argv[1])\n    os.chdir(sys.argv[1])\nopen('file', 'w').close()\n"
+    for name in ("one", "two"):
+        (bench.tree("task-1") / name).mkdir()
+        subprocess.run([sys.executable, "-c", inside, "d" * length, str(depth)], cwd=bench.tree("task-1") / name, check=True)
+    bench.cleanup().assert_succeeded()
     assert bench.leftovers() == []
 
 

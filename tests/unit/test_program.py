@@ -1,5 +1,6 @@
 """The program itself under Pulumi's mocks, and what is rendered of it."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,8 @@ import yaml
 from components import render
 from components.parameter_admission_spec import admission_binding_spec, admission_policy_spec
 from components.render import Registered, run_program
-from components.workflow_template_spec import workflow_template_spec
+from components.sweeper_spec import cron_job_spec
+from components.workflow_template_spec import container_security_context, workflow_template_spec
 from config import keys
 from config.errors import ConfigError
 from config.program_settings import load_program_settings
@@ -43,10 +45,14 @@ def test_every_object_of_the_dev_stack(dev: list[Registered]) -> None:
     assert sorted(objects(dev)) == [
         "ConfigMap/coderun-repos",
         "ConfigMap/workflow-semaphores",
+        "CronJob/coderun-sweeper",
         "Job/coderun-shared-prepare",
         "PersistentVolumeClaim/coderun-shared",
+        "Role/coderun-sweeper",
         "Role/coderun-workflow",
+        "RoleBinding/coderun-sweeper",
         "RoleBinding/coderun-workflow",
+        "ServiceAccount/coderun-sweeper",
         "ServiceAccount/coderun-workflow",
         "ValidatingAdmissionPolicy/coderun-parameters-dev",
         "ValidatingAdmissionPolicyBinding/coderun-parameters-dev",
@@ -104,6 +110,47 @@ def test_rights_are_those_that_the_steps_use(dev: list[Registered]) -> None:
         ("", "persistentvolumeclaims"): {"get", "list", "create", "patch", "delete"},
         ("argoproj.io", "workflows"): {"get", "list"},
     }
+
+
+def test_the_sweepers_rights_are_those_that_it_uses(dev: list[Registered]) -> None:
+    rules = {
+        (rule["apiGroups"][0], rule["resources"][0]): (set(rule["verbs"]), rule.get("resourceNames"))
+        for rule in objects(dev)["Role/coderun-sweeper"]["rules"]
+    }
+    assert rules == {
+        ("argoproj.io", "workflows"): ({"list"}, None),
+        ("platform.example.io", "coderuns"): ({"get", "list", "delete"}, None),
+        ("", "pods"): ({"list", "delete"}, None),
+        ("", "persistentvolumeclaims"): ({"list", "delete"}, None),
+        ("", "configmaps"): ({"create", "patch"}, ["coderun-sweeper-report"]),
+        ("batch", "cronjobs"): ({"get"}, ["coderun-sweeper"]),
+    }
+    (subject,) = objects(dev)["RoleBinding/coderun-sweeper"]["subjects"]
+    assert subject == {"kind": "ServiceAccount", "name": "coderun-sweeper", "namespace": "argo"}
+
+
+def test_the_sweeper_is_confined_as_the_steps_are(dev: list[Registered]) -> None:
+    config, found = load_stack_file(DEV), objects(dev)
+    spec = found["CronJob/coderun-sweeper"]["spec"]
+    assert spec == cron_job_spec(config)
+    assert (spec["schedule"], spec["concurrencyPolicy"]) == ("*/5 * * * *", "Forbid")
+    job = spec["jobTemplate"]["spec"]
+    assert job["backoffLimit"] == 0
+    pod = job["template"]["spec"]
+    (container,) = pod["containers"]
+    assert (pod["restartPolicy"], pod["serviceAccountName"]) == ("Never", "coderun-sweeper")
+    assert pod["securityContext"] == found["WorkflowTemplate/coderun-template"]["spec"]["securityContext"]
+    assert container["securityContext"] == container_security_context()
+    assert container["resources"]["limits"]["memory"]
+    script = container["command"][2]
+    assert "$" not in script.replace("$$", "")
+    # The kernel takes no argument above 128 KiB.
+    assert len(script) < 100_000
+    given = {variable["name"]: variable["value"] for variable in container["env"]}
+    for checked in re.findall(r"for name in ([A-Z_ \\\n]+); do", script):
+        assert set(checked.replace("\\", " ").split()) <= set(given)
+    assert int(given["SWEEP_TIMEOUT_SECONDS"]) < job["activeDeadlineSeconds"]
+    assert given["CLAIM_SIZE_BYTES"] == str(20 * 2**30)
 
 
 def test_the_limits(dev: list[Registered]) -> None:

@@ -30,6 +30,8 @@ def test_defaults_are_those_of_the_documents() -> None:
     assert config.storage.shared.claim_name == "coderun-shared"
     assert (config.storage.shared.size, config.storage.own.size) == ("20Gi", "10Gi")
     assert config.git.server == "https://github.com"
+    assert config.sweeper.schedule == "*/5 * * * *"
+    assert (config.keep_on_failure.enabled, config.keep_on_failure.days, config.keep_on_failure.max_size) == (True, 7, "100Mi")
     assert (config.coderun.group, config.coderun.version, config.coderun.kind) == ("platform.example.io", "v1alpha1", "CodeRun")
 
 
@@ -58,6 +60,11 @@ def test_the_only_required_key_is_named_when_it_is_missing() -> None:
         ({"repos": [REPO, {"owner": "ExampleOrg", "name": "Sample"}]}, "repos: the repo exampleorg/sample is listed more than once"),
         ({"git": {"server": "https://user:secret@github.com"}}, "git.server: "),
         ({"git": {"server": "https://github.com/"}}, "git.server: "),
+        ({"sweeper": {"schedule": "*/5 * * *"}}, "sweeper.schedule: '*/5 * * *' has a form that isn't allowed"),
+        ({"sweeper": {"deadlineSeconds": 0}}, "sweeper.deadlineSeconds: must be at least 1, is 0"),
+        ({"keepOnFailure": {"days": 0}}, "keepOnFailure.days: must be at least 1, is 0"),
+        ({"keepOnFailure": {"maxSize": "100MB"}}, "keepOnFailure.maxSize: '100MB' has a form that isn't allowed"),
+        ({"keepOnFailure": {"size": "1Mi"}}, "keepOnFailure.size: there is no such setting"),
         ({"namespace": "Argo"}, "coderun-workspaces:namespace: 'Argo' has a form"),
         (
             {"imagePullPolicy": "Sometimes"},

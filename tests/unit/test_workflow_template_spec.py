@@ -15,7 +15,7 @@ from config.settings import StackConfig
 from tests.unit.stack_files import CREATED_CLASS, config_with
 
 TAG = re.compile(r"\{\{(.*?)\}\}")
-SCRIPTS = ("resolve", "init-worktree", "init-worktree-own-claim", "create-coderun", "cleanup")
+SCRIPTS = ("resolve", "init-worktree", "init-worktree-own-claim", "create-coderun", "cleanup", "keep-own-claim")
 LEAVES = (*SCRIPTS, "claim")
 AGENT = {"image": "registry.example/agent:1", "command": ["sh", "-c", 'echo "$(date) $$ $HOME"']}
 
@@ -61,7 +61,7 @@ def coderun(template: Template) -> dict[str, Any]:
 
 
 def test_entry_and_exit(spec: WorkflowSpec) -> None:
-    assert (spec["entrypoint"], spec["onExit"], spec["serviceAccountName"]) == ("coderun-main", "cleanup", "coderun-workflow")
+    assert (spec["entrypoint"], spec["onExit"], spec["serviceAccountName"]) == ("coderun-main", "on-exit", "coderun-workflow")
 
 
 def test_parallelism_is_a_whole_number_of_the_settings() -> None:
@@ -172,6 +172,7 @@ def test_work_is_the_pods_own_and_has_no_claim_twice(templates: dict[str, Templa
         ("init-worktree-own-claim", {"work": "{{workflow.name}}-work", "seed": "coderun-shared"}),
         ("create-coderun", {}),
         ("cleanup", {"work": "coderun-shared"}),
+        ("keep-own-claim", {"work": "coderun-shared", "own": "{{workflow.name}}-work"}),
     ],
 )
 def test_claims_of_each_step(templates: dict[str, Template], name: str, claims: dict[str, str]) -> None:
@@ -179,7 +180,7 @@ def test_claims_of_each_step(templates: dict[str, Template], name: str, claims: 
     found = {volume["name"]: volume["persistentVolumeClaim"]["claimName"] for volume in template["volumes"] if "persistentVolumeClaim" in volume}
     assert found == claims
     paths = {mount["mountPath"]: (mount["name"], mount.get("subPath")) for mount in template["script"]["volumeMounts"]}
-    if "work" in claims:
+    if "work" in claims and name != "keep-own-claim":
         assert paths["/work/base"] == ("work", "base")
         assert paths["/work/trees"] == ("work", "trees")
 
@@ -208,7 +209,7 @@ def test_credentials_are_a_file_that_need_not_be_there(templates: dict[str, Temp
     for name in ("init-worktree", "init-worktree-own-claim"):
         (volume,) = [volume for volume in templates[name]["volumes"] if "secret" in volume]
         assert volume["secret"] == {"secretName": "{{inputs.parameters.credentials-secret}}", "optional": True, "defaultMode": 0o440}
-    for name in ("resolve", "create-coderun", "cleanup"):
+    for name in ("resolve", "create-coderun", "cleanup", "keep-own-claim"):
         assert not [volume for volume in templates[name]["volumes"] if "secret" in volume]
 
 
@@ -261,8 +262,51 @@ def test_a_step_uses_declared_inputs_only(templates: dict[str, Template], name: 
 
 
 def test_cleanup_needs_nothing_of_other_steps(templates: dict[str, Template]) -> None:
-    tags = {tag for text in texts(templates["cleanup"]) for tag in TAG.findall(text)}
-    assert tags == {"workflow.name", "workflow.uid"}
+    for name in ("cleanup", "keep-own-claim"):
+        tags = {tag for text in texts(templates[name]) for tag in TAG.findall(text)}
+        assert tags == {"workflow.name", "workflow.uid", "workflow.status"}
+
+
+def test_on_exit_mounts_the_own_claim_only_when_cleanup_has_seen_it(templates: dict[str, Template]) -> None:
+    # A pod that mounts a claim which isn't there stays Pending, and the workflow with it.
+    (first,), (second,) = templates["on-exit"]["steps"]
+    assert first == {"name": "cleanup", "template": "cleanup"}
+    assert second == {"name": "keep-own-claim", "template": "keep-own-claim", "when": "{{steps.cleanup.outputs.parameters.own-claim}} == keep"}
+    (output,) = templates["cleanup"]["outputs"]["parameters"]
+    assert output == {"name": "own-claim", "valueFrom": {"path": env(templates["cleanup"])["OWN_CLAIM_FILE"], "default": "gone"}}
+
+
+def test_the_pod_that_keeps_an_own_claims_work_can_write_to_the_folder_of_kept_work_only(templates: dict[str, Template]) -> None:
+    template = templates["keep-own-claim"]
+    written = {mount["mountPath"]: mount.get("subPath") for mount in template["script"]["volumeMounts"] if not mount.get("readOnly")}
+    assert written == {"/work": None, "/tmp": None, "/work/kept": "base/.kept"}  # noqa: S108 - in the pod
+    assert [volume["persistentVolumeClaim"] for volume in template["volumes"] if volume["name"] == "own"] == [
+        {"claimName": "{{workflow.name}}-work", "readOnly": True}
+    ]
+    given = env(template)
+    assert (given["KEPT_ROOT"], given["OWN_ROOT"], given["BASE_ROOT"], given["TREES_ROOT"]) == (
+        "/work/kept",
+        "/work/own",
+        "/work/base",
+        "/work/own/trees",
+    )
+
+
+def test_what_is_kept_is_what_the_settings_say() -> None:
+    def kept(**settings: object) -> dict[str, str]:
+        spec = workflow_template_spec(config_with(keepOnFailure=settings, resources={"gitMemoryLimit": "2Gi"}), "test")
+        (cleanup,) = [template for template in spec["templates"] if template["name"] == "cleanup"]
+        return {name: value for name, value in env(cleanup).items() if name.startswith("KEPT_")}
+
+    assert kept(days=3, maxSize="1M") == {
+        "KEPT_ROOT": "/work/base/.kept",
+        "KEPT_MAX_BYTES": "1000000",
+        "KEPT_DAYS": "3",
+        "KEPT_MEMORY_KIB": str(2**20),
+        "KEPT_TIMEOUT_SECONDS": "120",
+    }
+    assert kept()["KEPT_MAX_BYTES"] == str(100 * 2**20)
+    assert kept(enabled=False)["KEPT_MAX_BYTES"] == "0"
 
 
 def test_workspace_path_and_commit_are_outputs(templates: dict[str, Template]) -> None:
@@ -273,10 +317,9 @@ def test_workspace_path_and_commit_are_outputs(templates: dict[str, Template]) -
 
 def test_the_steps_get_what_their_scripts_ask_for(templates: dict[str, Template]) -> None:
     """Every variable that a script's head names as input is set, the optional ones apart."""
-    for name in ("resolve", "create-coderun", "cleanup"):
-        checked = re.search(r"for name in ([A-Z_ ]+); do", templates[name]["script"]["source"])
-        if checked:
-            assert set(checked[1].split()) <= set(env(templates[name]))
+    for name in SCRIPTS:
+        for checked in re.findall(r"for name in ([A-Z_ \\\n]+); do", templates[name]["script"]["source"]):
+            assert set(checked.replace("\\", " ").split()) <= set(env(templates[name]))
     assert env(templates["create-coderun"])["CODERUN_RESOURCE"] == "coderuns.platform.example.io"
 
 
@@ -357,7 +400,12 @@ def test_an_agent_is_not_started_twice_in_one_tree(templates: dict[str, Template
 
 
 def test_labels_of_what_a_run_makes(spec: WorkflowSpec, templates: dict[str, Template]) -> None:
-    labels = {"workflow": "{{workflow.name}}", "app.kubernetes.io/part-of": "coderun", "coderun/cleanup": "on-exit"}
+    labels = {
+        "workflow": "{{workflow.name}}",
+        "coderun/workflow-uid": "{{workflow.uid}}",
+        "app.kubernetes.io/part-of": "coderun",
+        "coderun/cleanup": "on-exit",
+    }
     assert spec["podMetadata"]["labels"] == labels
     assert spec["workflowMetadata"]["labels"] == labels
     step = templates["create-coderun"]["metadata"]
