@@ -20,12 +20,17 @@ from components.names import (
     WORKFLOW_UID_LABEL,
 )
 from components.storage_spec import own_class_name
-from config.settings import StackConfig
+from config.settings import GitFolder, StackConfig
 
 OWN_CLAIM: Final = "{{workflow.name}}-work"
 """Name of the claim that a run with usePVC=true makes."""
 
+OBJECTS_ROOT: Final = "/work/objects"
+"""Below it an agent with a git folder of its own sees the objects of the shared clone, at OWNER/REPO."""
+
 _BASE: Final = "base/{{inputs.parameters.owner}}/{{inputs.parameters.repo}}.git"
+_PRIVATE: Final = "base/.private/{{inputs.parameters.task-id}}"
+_OBJECTS: Final = f"{OBJECTS_ROOT}/{{{{inputs.parameters.owner}}}}/{{{{inputs.parameters.repo}}}}"
 _TREE: Final = "trees/{{inputs.parameters.task-id}}"
 
 
@@ -54,8 +59,14 @@ def own_claim_manifest(config: StackConfig, stack: str) -> str:
     return yaml.safe_dump(manifest, sort_keys=False)
 
 
-def coderun_manifest(config: StackConfig) -> dict[str, Any]:
-    """Make the CodeRun for a step with the inputs owner, repo, task-id, key, github-app, claim and workspace-path."""
+def coderun_manifest(config: StackConfig, git_folder: GitFolder) -> dict[str, Any]:
+    """Make the CodeRun for a step with the inputs owner, repo, task-id, key, github-app, claim and workspace-path.
+
+    Args:
+        config: The stack's settings.
+        git_folder: ``private``: at the base's path the agent's pod has the task's own git folder, which leans on the base's objects, mounted
+            read-only. ``shared``: it has the base itself.
+    """
     security = config.pod_security
     return {
         "apiVersion": f"{config.coderun.group}/{config.coderun.version}",
@@ -73,8 +84,8 @@ def coderun_manifest(config: StackConfig) -> dict[str, Any]:
             "workspace": {
                 "path": "{{inputs.parameters.workspace-path}}",
                 "mounts": [
-                    {"claimName": "{{inputs.parameters.claim}}", "subPath": folder, "mountPath": f"/work/{folder}", "readOnly": False}
-                    for folder in (_BASE, _TREE)
+                    {"claimName": "{{inputs.parameters.claim}}", "subPath": folder, "mountPath": path, "readOnly": read_only}
+                    for folder, path, read_only in _mounts(git_folder)
                 ],
                 "securityContext": {"runAsUser": security.uid, "runAsGroup": security.gid, "fsGroup": security.gid},
                 # One uid for all pods makes git content with the folders' owner; this keeps it so where the volume maps owners.
@@ -88,6 +99,13 @@ def coderun_manifest(config: StackConfig) -> dict[str, Any]:
             },
         },
     }
+
+
+def _mounts(git_folder: GitFolder) -> list[tuple[str, str, bool]]:
+    tree = (_TREE, f"/work/{_TREE}", False)
+    if git_folder == "shared":
+        return [(_BASE, f"/work/{_BASE}", False), tree]
+    return [(_PRIVATE, f"/work/{_BASE}", False), (f"{_BASE}/objects", _OBJECTS, True), tree]
 
 
 def as_environment_value(manifest: dict[str, Any]) -> str:

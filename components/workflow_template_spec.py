@@ -35,10 +35,10 @@ from components.names import (
     TASK_LABEL,
     WORKFLOW_LABEL,
 )
-from components.run_manifests import OWN_CLAIM, as_environment_value, coderun_manifest, own_claim_manifest, run_labels
+from components.run_manifests import OBJECTS_ROOT, OWN_CLAIM, as_environment_value, coderun_manifest, own_claim_manifest, run_labels
 from config.quantities import quantity_bytes
 from config.repos import REPOS_FILE
-from config.settings import StackConfig
+from config.settings import GitFolder, StackConfig
 
 SLACK_SECONDS: Final = 900
 """Added to a budget for what isn't work of the step: scheduling, binding of a volume, pulling an image. A guess with
@@ -46,7 +46,17 @@ room: a claim or an image that isn't there by then needs a person."""
 
 SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
     "resolve": ("task-messages.sh", "resolve.sh"),
-    "init-worktree": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "fence.sh", "task-removal.sh", "init-worktree.sh"),
+    "init-worktree": (
+        "task-messages.sh",
+        "base-lock.sh",
+        "coderun-end.sh",
+        "fence.sh",
+        "task-removal.sh",
+        "base-repair.sh",
+        "private-git-folder.sh",
+        "repo-content.sh",
+        "init-worktree.sh",
+    ),
     "create-coderun": ("task-messages.sh", "coderun-end.sh", "run-coderun.sh"),
     "cleanup": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "task-removal.sh", "kept-work.sh", "cleanup.sh"),
     "keep-own-claim": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "kept-work.sh", "keep-own-claim.sh"),
@@ -117,7 +127,9 @@ def workflow_template_spec(config: StackConfig, stack: str) -> WorkflowSpec:
             _claim(config, stack),
             _init_worktree(config),
             _init_worktree_own_claim(config),
-            _create_coderun(config),
+            _create_coderun(config, "create-coderun", config.coderun.git_folder),
+            # Nobody else uses that claim: its base is the task's own.
+            _create_coderun(config, "create-coderun-own-claim", "shared"),
             _on_exit(),
             _cleanup(config),
             _keep_own_claim(config),
@@ -215,8 +227,7 @@ def _resolve(config: StackConfig) -> Template:
     }
     mounts: list[VolumeMount] = [
         *scratch_mounts(),
-        # The folder, not one file of it by subPath: only then a change reaches a run that waits for the end of a pause.
-        {"name": "repos", "mountPath": _REPOS_FOLDER, "readOnly": True},
+        _repos_mount(),
         # An empty folder in the token's place keeps it from this container; Argo's own container beside it needs one.
         {"name": "tmp", "mountPath": _TOKEN_FOLDER, "subPath": "no-token", "readOnly": True},
     ]
@@ -227,7 +238,7 @@ def _resolve(config: StackConfig) -> Template:
         "activeDeadlineSeconds": budget + SLACK_SECONDS,
         "timeout": _timeout(budget + SLACK_SECONDS),
         "retryStrategy": _after_loss_of_the_pod(),
-        "volumes": [*scratch_volumes(config), {"name": "repos", "configMap": {"name": REPOS_CONFIG_MAP}}],
+        "volumes": [*scratch_volumes(config), _repos_volume()],
         "script": _script(config, _source("resolve"), variables, mounts, waiting_resources(config)),
     }
 
@@ -241,7 +252,7 @@ def _locked(config: StackConfig) -> Template:
         handed_on = {name: given % name for name in ("owner", "repo", "task-id", "key", "github-app")}
         return {
             "name": name,
-            "template": "create-coderun",
+            "template": name,
             "depends": f"{init}.Succeeded",
             "arguments": _given({**handed_on, "claim": claim, "workspace-path": from_task % init}),
         }
@@ -284,7 +295,7 @@ def _claim(config: StackConfig, stack: str) -> Template:
 
 def _init_worktree(config: StackConfig) -> Template:
     volumes: list[Volume] = [{"name": "work", "persistentVolumeClaim": {"claimName": config.storage.shared.claim_name}}]
-    return _init(config, "init-worktree", volumes, [], {})
+    return _init(config, "init-worktree", volumes, [], _git_folder_variables(config))
 
 
 def _init_worktree_own_claim(config: StackConfig) -> Template:
@@ -294,7 +305,8 @@ def _init_worktree_own_claim(config: StackConfig) -> Template:
         {"name": "seed", "persistentVolumeClaim": {"claimName": config.storage.shared.claim_name, "readOnly": True}},
     ]
     mounts: list[VolumeMount] = [{"name": "seed", "mountPath": "/work/seed", "subPath": "base", "readOnly": True}]
-    return _init(config, "init-worktree-own-claim", volumes, mounts, {"SEED_ROOT": "/work/seed"})
+    own = {"SEED_ROOT": "/work/seed", "GIT_FOLDER": "shared", "CLAIM_NAME": OWN_CLAIM}
+    return _init(config, "init-worktree-own-claim", volumes, mounts, own)
 
 
 def _init(config: StackConfig, name: str, volumes: list[Volume], mounts: list[VolumeMount], extra: Mapping[str, str]) -> Template:
@@ -307,6 +319,8 @@ def _init(config: StackConfig, name: str, volumes: list[Volume], mounts: list[Vo
         "TASK_ID": "{{inputs.parameters.task-id}}",
         "GIT_SERVER": config.git.server,
         **root_variables(),
+        "OBJECTS_ROOT": OBJECTS_ROOT,
+        "REPOS_FILE": f"{_REPOS_FOLDER}/{REPOS_FILE}",
         **extra,
         "WORKSPACE_PATH_FILE": "/work/workspace_path",
         "COMMIT_FILE": "/work/commit",
@@ -324,6 +338,7 @@ def _init(config: StackConfig, name: str, volumes: list[Volume], mounts: list[Vo
         *scratch_mounts(),
         *work_mounts(),
         *mounts,
+        _repos_mount(),
         {"name": "credentials", "mountPath": _CREDENTIALS_FOLDER, "readOnly": True},
     ]
     return {
@@ -339,16 +354,16 @@ def _init(config: StackConfig, name: str, volumes: list[Volume], mounts: list[Vo
         "activeDeadlineSeconds": config.deadlines.init_seconds + config.deadlines.fence_seconds,
         "timeout": _timeout(config.deadlines.init_seconds + config.deadlines.fence_seconds),
         "retryStrategy": _after_loss_of_the_pod(),
-        "volumes": [*scratch_volumes(config), *volumes, credentials],
+        "volumes": [*scratch_volumes(config), *volumes, _repos_volume(), credentials],
         "script": _script(config, _source("init-worktree"), variables, all_mounts, git_resources(config)),
     }
 
 
-def _create_coderun(config: StackConfig) -> Template:
+def _create_coderun(config: StackConfig, name: str, git_folder: GitFolder) -> Template:
     # No retry: with the pod the agent is ended, and a second one would start in the tree that the first has changed.
     variables = {
         **_run_variables(config),
-        "CODERUN_MANIFEST": as_environment_value(coderun_manifest(config)),
+        "CODERUN_MANIFEST": as_environment_value(coderun_manifest(config, git_folder)),
         "SUCCEEDED_PHASES": " ".join(config.coderun.succeeded_phases),
         "FAILED_PHASES": " ".join(config.coderun.failed_phases),
         "RUN_TIMEOUT_SECONDS": str(config.deadlines.run_seconds),
@@ -356,7 +371,7 @@ def _create_coderun(config: StackConfig) -> Template:
     }
     metadata = _task_metadata("create-coderun")
     return {
-        "name": "create-coderun",
+        "name": name,
         "inputs": _declared(_RUN_INPUTS),
         "metadata": {**metadata, "annotations": {SEMAPHORE_ANNOTATION: "{{inputs.parameters.key}}"}},
         # The script's own deadline comes first: it ends the agent while the lock is still held.
@@ -387,6 +402,7 @@ def _cleanup(config: StackConfig) -> Template:
     variables = {
         **_run_variables(config),
         **root_variables(),
+        **_git_folder_variables(config),
         **kept_variables(config),
         **_exit_variables(config),
         "OWN_CLAIM_FILE": "/work/own-claim",
@@ -504,6 +520,19 @@ def _exit_variables(config: StackConfig) -> dict[str, str]:
         "LOCK_TIMEOUT_SECONDS": str(config.git.lock_timeout_seconds),
         "CLEANUP_TIMEOUT_SECONDS": str(config.deadlines.cleanup_seconds),
     }
+
+
+def _git_folder_variables(config: StackConfig) -> dict[str, str]:
+    return {"GIT_FOLDER": config.coderun.git_folder, "CLAIM_NAME": config.storage.shared.claim_name}
+
+
+def _repos_volume() -> Volume:
+    return {"name": "repos", "configMap": {"name": REPOS_CONFIG_MAP}}
+
+
+def _repos_mount() -> VolumeMount:
+    # The folder, not one file of it by subPath: only then a change reaches a run that waits for the end of a pause.
+    return {"name": "repos", "mountPath": _REPOS_FOLDER, "readOnly": True}
 
 
 def scratch_volumes(config: StackConfig) -> list[Volume]:

@@ -25,6 +25,19 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "too_short": "give at least one entry",
 }
 
+_NEVER_LESS: Final = "remove it: a clone with parts missing can't be shared by tasks (docs/decisions.md)"
+_NOT_SUPPORTED: Final[Mapping[str, tuple[str, str]]] = {
+    "filter": ("blobless and treeless clones aren't supported", _NEVER_LESS),
+    "depth": ("shallow clones aren't supported", _NEVER_LESS),
+    "sparse": (
+        "sparse checkouts aren't supported as a setting",
+        "remove it: an agent may run git sparse-checkout in its own tree (docs/decisions.md)",
+    ),
+}
+"""Settings that git's users look for at a repo, and what to do without them."""
+
+_NOT_SUPPORTED_SPELLINGS: Final[Mapping[str, str]] = {"sparseCheckout": "sparse", "sparse_checkout": "sparse", "partialClone": "filter"}
+
 
 class ConfigError(Exception):
     """The stack's settings can't be used.
@@ -73,6 +86,9 @@ def _describe_one(detail: ErrorDetails, known_keys: tuple[str, ...]) -> str:
     kind = detail["type"]
     match kind:
         case "extra_forbidden":
+            unsupported = _not_supported(location)
+            if unsupported:
+                return f"{path}: {unsupported[0]}. Remedy: {unsupported[1]}"
             near = difflib.get_close_matches(str(location[-1]), known_keys, n=1)
             fault, remedy = "there is no such setting", f"did you mean {near[0]!r}?" if near else "remove it, or look it up in docs/parameters.md"
         case "value_error":
@@ -89,6 +105,13 @@ def _describe_one(detail: ErrorDetails, known_keys: tuple[str, ...]) -> str:
         case _:
             fault, remedy = detail["msg"][0].lower() + detail["msg"][1:], _REMEDIES.get(kind, "see docs/parameters.md")
     return f"{path}: {fault}. Remedy: {remedy}"
+
+
+def _not_supported(location: list[int | str]) -> tuple[str, str] | None:
+    match location:
+        case ["repos", int(), str(key)]:
+            return _NOT_SUPPORTED.get(_NOT_SUPPORTED_SPELLINGS.get(key, key))
+    return None
 
 
 def _shown(value: object) -> str:

@@ -23,12 +23,15 @@ class KeyRow(NamedTuple):
 
 
 def repos_tsv(config: StackConfig) -> str:
-    """Write what a run must know of repos and credentials, for ``resolve`` to look up.
+    """Write what a run must know of repos and credentials, for ``resolve`` and ``init-worktree`` to look up.
 
     Tab separated and sorted, the first field says the kind of line::
 
         credential  owner  githubApp  secretName
         repo        owner  name       active|paused  defaultKey  [key=branch]…
+        content     owner  name       refuse|empty   refuse|pointers
+
+    The last kind, submodules and LFS, only for repos that aren't at the defaults.
 
     Raises:
         ConfigError: It would not fit into a ConfigMap.
@@ -46,6 +49,11 @@ def repos_tsv(config: StackConfig) -> str:
             ),
         )
         for repo in config.repos
+    )
+    lines += sorted(
+        f"content\t{repo.owner}\t{repo.name}\t{repo.submodules}\t{repo.lfs}"
+        for repo in config.repos
+        if (repo.submodules, repo.lfs) != ("refuse", "refuse")
     )
     text = "".join(f"{line}\n" for line in lines)
     _refuse_too_large(len(REPOS_FILE) + len(text.encode()), "coderun-repos")

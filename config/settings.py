@@ -43,6 +43,9 @@ def _refuse_plain_secret(value: object) -> object:
     return value
 
 
+GitFolder = Literal["private", "shared"]
+"""What an agent gets at the path of the shared clone: a git folder of its own, or the clone itself."""
+
 _NotTruthValue = BeforeValidator(_refuse_truth_value)
 _Count = Annotated[int, _NotTruthValue, Field(ge=1)]
 _Seconds = Annotated[int, _NotTruthValue, Field(ge=1)]
@@ -151,6 +154,11 @@ class CodeRun(_Settings):
         pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
         description="Label of the agent's pods; its value is the name of their CodeRun.",
     )
+    git_folder: GitFolder = Field(
+        default="private",
+        description="private: an agent has a git folder of its own, and the shared clone's objects read-only (docs/trust.md). "
+        "shared: it mounts the shared clone itself, for controllers that don't copy spec.workspace.mounts.",
+    )
     succeeded_phases: tuple[_Phase, ...] = Field(default=("Succeeded",), min_length=1, description="Values of status.phase that mean success.")
     failed_phases: tuple[_Phase, ...] = Field(
         default=("Failed", "Error", "Cancelled"), min_length=1, description="Values of status.phase that mean failure."
@@ -227,6 +235,12 @@ class Repo(_Settings):
     default_limit: _Count = Field(default=1, description="Agents at once on all branches without a limit of their own, together.")
     branches: Mapping[str, _Count] = Field(default_factory=dict, description="Branches with a limit of their own: agents at once.")
     paused: bool = Field(default=False, description="Holds new runs before they queue, until it is lifted.")
+    submodules: Literal["refuse", "empty"] = Field(
+        default="refuse", description="Runs at a commit with submodules: refused, or their folders are left empty."
+    )
+    lfs: Literal["refuse", "pointers"] = Field(
+        default="refuse", description="Runs at a commit with files in LFS: refused, or the tree has pointers in their place."
+    )
 
     @field_validator("name")
     @classmethod

@@ -1,14 +1,16 @@
 # shellcheck shell=sh
 # The base of a repository on a claim: its paths, its two locks, and a git that trusts nothing found there. Needs task-messages.sh.
-# Input: BASE_ROOT TREES_ROOT LOCK_TIMEOUT_SECONDS; optional LOCK_POLL_SECONDS.
+# Input: BASE_ROOT TREES_ROOT LOCK_TIMEOUT_SECONDS; optional LOCK_POLL_SECONDS, CLAIM_NAME (for messages), GIT_FOLDER
+#        (shared; private: nothing but the stack's own steps ever writes in a base).
 #
 # Layout below BASE_ROOT:
 #   .tasks/TASKID           who owns the task id: "UID<TAB>owner<TAB>repo"; made first, removed last
 #   .tasks/.claim-UID       a record under way
-#   .private/TASKID         the git folder of a task that has one of its own
+#   .private/TASKID         the task's own git folder, which its agent sees at the path of the base (GIT_FOLDER=private)
 #   .kept/TASKID.UID        work of a run that did not succeed (kept-work.sh)
 #   .sweep.lock             held by the sweep that is at work
-#   OWNER/REPO.git          the bare base; its worktrees/ holds git's admin folders
+#   OWNER/REPO.git          the bare base; with GIT_FOLDER=shared its worktrees/ holds git's admin folders
+#   OWNER/REPO.used         its time of change is when the base was last used
 #   OWNER/REPO.staging      a clone under way (only by the holder of REPO.fetch.lock)
 #   OWNER/REPO.broken.T     a base that a repair set aside at second T; runs of that time may still use it
 #   OWNER/REPO.evicted.T    a base whose removal has begun
@@ -21,6 +23,8 @@
 # shellcheck disable=SC2034 # used by the files that follow this one
 use_repository() {
     BASE=$BASE_ROOT/$1/$2.git
+    BASE_USED=$BASE_ROOT/$1/$2.used
+    BASE_BROKEN=$BASE_ROOT/$1/$2.broken
     STAGING=$BASE_ROOT/$1/$2.staging
     BASE_LOCK=$BASE_ROOT/$1/$2.lock
     FETCH_LOCK=$BASE_ROOT/$1/$2.fetch.lock
@@ -71,9 +75,12 @@ fail_storage() {
     fail_storage_said=$(tail -n 3 "$2")
     case $fail_storage_said in
         *'No space left'* | *'Disk quota exceeded'*)
-            fail "$1: the claim is full ($(clean "$fail_storage_said" 200)). Remedy: enlarge storage.shared.size (own claims: storage.own.size), or remove trees that are no longer needed." ;;
+            fail "$1: the claim is full (${CLAIM_NAME:+$CLAIM_NAME: }$(clean "$fail_storage_said" 200)). Remedy: enlarge storage.shared.size (own claims: storage.own.size), or remove trees that are no longer needed." ;;
+        # Neither git nor a shell's printf always says why; BusyBox's says nothing at all.
+        '' | *' to write'* | *"n't write"* | *'not write'* | *'write error'* | *'I/O error'*)
+            fail "$1: the claim is full, or fails to write (${CLAIM_NAME:+$CLAIM_NAME: }$(clean "$fail_storage_said" 200); $(df -Pk "$BASE_ROOT" 2>/dev/null | awk 'END { print $4 }') KiB free). Remedy: enlarge storage.shared.size (own claims: storage.own.size), or remove trees that are no longer needed; if there is room, check the volume." ;;
         *)
-            fail "$1: the claim can't be written ($(clean "$fail_storage_said" 200)). Remedy: check its mount and that podSecurity.uid may write there." ;;
+            fail "$1: the claim can't be written (${CLAIM_NAME:+$CLAIM_NAME: }$(clean "$fail_storage_said" 200)). Remedy: check its mount and that podSecurity.uid may write there." ;;
     esac
 }
 
@@ -108,4 +115,18 @@ first_line() {
         IFS= read -r first_line_text <"$1" || true
     fi
     printf '%s' "$first_line_text"
+}
+
+# update_base_refs FILE: under the base's lock; FILE has commands for `git update-ref --stdin`. On failure git's words are in $SCRATCH/git-error.
+update_base_refs() {
+    if git --git-dir="$BASE" update-ref --stdin <"$1" 2>"$SCRATCH/git-error"; then
+        return 0
+    fi
+    grep -q "\.lock': File exists" "$SCRATCH/git-error" || return 1
+    # A git that was killed leaves its lock files for ever. We hold the lock of all writers but agents', whose git holds its own for an instant.
+    update_age='-mmin +1'
+    [ "${GIT_FOLDER:-shared}" = shared ] || update_age=
+    # shellcheck disable=SC2086 # a predicate of find, or none
+    find "$BASE/refs" "$BASE"/*.lock -type f -name '*.lock' $update_age -exec rm -f {} + 2>/dev/null || true
+    git --git-dir="$BASE" update-ref --stdin <"$1" 2>"$SCRATCH/git-error"
 }

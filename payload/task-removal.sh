@@ -42,6 +42,10 @@ remove_tree() {
     remove_folder "$TREE" tree
 }
 
+remove_private_git_folder() {
+    remove_folder "$PRIVATE" 'git folder'
+}
+
 # remove_admin_folders: under the base's lock. Ours are those that point to our tree, which only the owner of the
 # task's record can have made, or that carry our UID (an add that was cut short has no gitdir yet).
 # Only plain and short files are read: an agent may have put pipes, links and gigabytes there.
@@ -106,7 +110,8 @@ remove_task() {
     aside_private=$aside
     if [ -d "$BASE" ]; then
         remove_admin_folders
-        git --git-dir="$BASE" update-ref -d "$TASK_REF" 2>"$SCRATCH/git-error" ||
+        printf 'delete %s\n' "$TASK_REF" >"$SCRATCH/unpin"
+        update_base_refs "$SCRATCH/unpin" ||
             fail "ref $(quoted "$TASK_REF") can't be deleted: $(clean "$(tail -n 2 "$SCRATCH/git-error")" 200). Remedy: delete it in $(quoted "$BASE"), then the record $(quoted "$RECORD")."
     fi
     unlock_base

@@ -39,6 +39,11 @@ class GitServerControl:
         """All downloads by clients that had nothing, since its start."""
         return self._counter(repo, "clones")
 
+    def asked_for(self, prefix: str) -> frozenset[str]:
+        """Names below exampleorg/ with this prefix that somebody has asked the server for, whether they are there or not."""
+        start = f"exampleorg/{prefix}"
+        return frozenset(name.removeprefix(start) for name in self.stats()["repositories"] if name.startswith(start))
+
     def open_gate(self, name: str) -> None:
         """Lets agents of branch gate/NAME go on."""
         self._api.request("PUT", f"{CONTROL}/gates/{name}")

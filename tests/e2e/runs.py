@@ -23,7 +23,17 @@ CODERUNS = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}/{PLURAL}"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 CLAIMS = f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims"
 
-Template = Literal["resolve", "claim", "init-worktree", "init-worktree-own-claim", "create-coderun", "cleanup", "keep-own-claim", "locked"]
+Template = Literal[
+    "resolve",
+    "claim",
+    "init-worktree",
+    "init-worktree-own-claim",
+    "create-coderun",
+    "create-coderun-own-claim",
+    "cleanup",
+    "keep-own-claim",
+    "locked",
+]
 
 
 class SubmitRefusedError(Exception):

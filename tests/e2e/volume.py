@@ -86,7 +86,7 @@ class Volume:
         return commands.run(["kubectl", "exec", "-n", NAMESPACE, POD, "--", "sh", "-euc", script, "inspector", *arguments])
 
     def leftovers(self) -> frozenset[str]:
-        """Trees, admin folders, refs/coderun and task records, all that only a live run may have."""
+        """Trees, git folders, admin folders, refs/coderun and task records, all that only a live run may have."""
         return frozenset(self.sh(LEFTOVERS).splitlines())
 
     def listing(self) -> frozenset[str]:

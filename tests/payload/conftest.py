@@ -31,9 +31,9 @@ def server(built: Path, tmp_path: Path) -> Iterator[GitServer]:
 
 
 @pytest.fixture
-def bench(server: GitServer, tmp_path: Path) -> Bench:
-    """An empty claim and an empty cluster."""
-    return Bench(tmp_path / "bench", server.url)
+def bench(server: GitServer, tmp_path: Path, request: pytest.FixtureRequest) -> Bench:
+    """An empty claim and an empty cluster; a test may ask for gitFolder=shared by an indirect parameter."""
+    return Bench(tmp_path / "bench", server.url, git_folder=getattr(request, "param", "private"))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Runs a step's script as Argo does, with a claim on a plain disk and a stand-in for the cluster."""
+"""Runs a step's script as Argo does, with a claim on a plain disk and a stand-in for the cluster, and what an agent runs as its pod would."""
 
 import fcntl
 import json
@@ -13,10 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import payload
+from components.run_manifests import OBJECTS_ROOT, coderun_manifest
 from components.sweeper_spec import SWEEP_SCRIPTS
 from components.workflow_template_spec import SCRIPTS
+from config.settings import GitFolder
+from tests.fixtures.coderun_controller.pods import IDENTITY
 from tests.fixtures.git_server.repositories import git
+from tests.unit.stack_files import config_with
 
 OWNER = "exampleorg"
 REPO = "sample"
@@ -25,6 +31,36 @@ POD_LABEL = "platform.example.io/coderun"
 UID = "00000000-0000-4000-8000-%012d"
 STEPS = {**SCRIPTS, "prepare": ("task-messages.sh", "base-lock.sh", "prepare-claim.sh"), "sweep": SWEEP_SCRIPTS}
 CRON_JOB_UID = "cronjobs-coderun-sweeper"
+
+BOTH_GIT_FOLDERS = pytest.mark.parametrize("bench", ["private", "shared"], indirect=True)
+"""Runs a test in both settings of coderun.gitFolder."""
+
+SHARED_GIT_FOLDER = pytest.mark.parametrize("bench", ["shared"], indirect=True)
+"""Runs a test with coderun.gitFolder=shared."""
+
+UNPRIVILEGED = ("setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--")
+"""Root without any capability is a user like others: permissions count, and another user's files are another's."""
+
+AGENT_VIEW = """set -eu
+claim=$1 source=$2 folder=$3
+shift 3
+mkdir -p "$source"
+mount --bind "$claim" "$source"
+mount -t tmpfs tmpfs "$claim"
+while [ "$1" != -- ]; do
+    mkdir -p "$claim/$2"
+    # The kubelet would make a missing one, for root; here it is an error.
+    mount --bind "$source/$1" "$claim/$2"
+    [ "$3" = False ] || mount -o remount,bind,ro "$claim/$2"
+    shift 3
+done
+shift
+umount "$source"
+cd "$claim/$folder"
+exec "$@"
+"""
+"""What the kubelet does for an agent's pod, in a mount namespace. Arguments: CLAIM SOURCE FOLDER (SUBPATH PATH READONLY)… -- COMMAND…
+All else of the claim is hidden."""
 
 
 def uid(number: int) -> str:
@@ -181,6 +217,9 @@ class Bench:
 
     folder: Path
     server: str
+    git_folder: GitFolder = "private"
+    unprivileged: bool = False
+    """Whether steps run as a user to whom permissions matter, as in their pods."""
     cluster: Cluster = field(init=False)
 
     def __post_init__(self) -> None:
@@ -188,7 +227,18 @@ class Bench:
         self.cluster = Cluster(self.folder / "cluster")
         for name in ("claim/base/.tasks", "claim/base/.kept", "claim/trees", "out", "scripts"):
             (self.folder / name).mkdir(parents=True)
+        self.repos_file.write_text("")
         self.cluster.put("cronjobs", "coderun-sweeper", uid=CRON_JOB_UID)
+
+    @property
+    def claim(self) -> Path:
+        """The claim, which pods of the steps mount at /work."""
+        return self.folder / "claim"
+
+    @property
+    def repos_file(self) -> Path:
+        """The stack's list of repositories."""
+        return self.folder / "repos.tsv"
 
     @property
     def base_root(self) -> Path:
@@ -213,6 +263,14 @@ class Bench:
         """The tree of a task."""
         return self.trees / task
 
+    def private(self, task: str) -> Path:
+        """The git folder of a task."""
+        return self.base_root / ".private" / task
+
+    def admin(self, task: str, repo: str = REPO) -> Path:
+        """The admin folder of a task's tree."""
+        return (self.private(task) if self.git_folder == "private" else self.base(repo)) / "worktrees" / task
+
     def environment(self, step: str, number: int, **variables: str) -> dict[str, str]:
         """A step's environment, for workflow run-NUMBER and task task-NUMBER if nothing else is said."""
         out = self.folder / "out" / f"{step}-{number}"
@@ -229,6 +287,10 @@ class Bench:
             "WORKFLOW_UID": uid(number),
             "BASE_ROOT": str(self.base_root),
             "TREES_ROOT": str(self.trees),
+            "OBJECTS_ROOT": str(self.claim / Path(OBJECTS_ROOT).name),
+            "GIT_FOLDER": self.git_folder,
+            "CLAIM_NAME": "coderun-shared",
+            "REPOS_FILE": str(self.repos_file),
             "WORKSPACE_PATH_FILE": str(out / "workspace_path"),
             "COMMIT_FILE": str(out / "commit"),
             "LOCK_TIMEOUT_SECONDS": "60",
@@ -275,7 +337,7 @@ class Bench:
         Path(environment["TERMINATION_LOG"]).unlink(missing_ok=True)
         process = subprocess.Popen(
             # A test run in the background hands SIGINT down ignored, and a shell can't trap what was ignored when it started.
-            ["env", "--default-signal=INT", "sh", str(script)],
+            ["env", "--default-signal=INT", *(UNPRIVILEGED if self.unprivileged else ()), "sh", str(script)],
             env=environment,
             cwd=self.folder,
             stdout=subprocess.PIPE,
@@ -301,13 +363,53 @@ class Bench:
         """Runs a sweep."""
         return self.run("sweep", 0, **variables)
 
-    def head(self, task: str) -> str:
+    def head(self, task: str, repo: str = REPO) -> str:
         """The commit that a task's tree is at."""
-        return subprocess.run(["git", "-C", str(self.tree(task)), "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+        return self.agent(task, "git", "rev-parse", "HEAD", repo=repo).strip()
 
-    def status(self, task: str) -> str:
+    def status(self, task: str, repo: str = REPO) -> str:
         """What differs between a task's tree and its commit."""
-        return subprocess.run(["git", "-C", str(self.tree(task)), "status", "--porcelain"], check=True, capture_output=True, text=True).stdout
+        return self.agent(task, "git", "status", "--porcelain", repo=repo)
+
+    def agent(self, task: str, *command: str, repo: str = REPO) -> str:
+        """Runs a command as a task's agent: in its tree, with the mounts and the environment of its CodeRun and nothing else of the claim.
+
+        Returns:
+            What it printed.
+
+        Raises:
+            subprocess.CalledProcessError: It failed.
+        """
+        return self.attempt(task, *command, repo=repo, check=True).stdout
+
+    def attempt(self, task: str, *command: str, repo: str = REPO, check: bool = False) -> "subprocess.CompletedProcess[str]":
+        """As agent, whatever the command's exit code."""
+        arguments, environment = self.agent_command(task, *command, repo=repo)
+        return subprocess.run(arguments, env=environment, capture_output=True, text=True, check=check)
+
+    def agent_command(self, task: str, *command: str, repo: str = REPO) -> tuple[list[str], dict[str, str]]:
+        """What runs a command as a task's agent, and its environment."""
+        given = {"owner": OWNER, "repo": repo, "task-id": task}
+        text = json.dumps(coderun_manifest(config_with(), self.git_folder)["spec"]["workspace"])
+        for name, value in given.items():
+            text = text.replace(f"{{{{inputs.parameters.{name}}}}}", value)
+        workspace = json.loads(text.replace('"/work/', f'"{self.claim}/'))
+        mounts = [
+            word
+            for mount in workspace["mounts"]
+            for word in (mount["subPath"], str(Path(mount["mountPath"]).relative_to(self.claim)), str(mount["readOnly"]))
+        ]
+        arguments = [
+            *("unshare", "--mount", "sh", "-c", AGENT_VIEW, "sh"),
+            *(str(self.claim), str(self.folder / "source"), f"trees/{task}", *mounts, "--", *UNPRIVILEGED, *command),
+        ]
+        return arguments, {"PATH": os.environ["PATH"], **IDENTITY, **{variable["name"]: variable["value"] for variable in workspace["env"]}}
+
+    def stand_in(self, program: str, script: str) -> None:
+        """Puts a shell script before a program on the steps' PATH; ``real`` in it is the program itself."""
+        path = self.cluster.folder / "bin" / program
+        path.write_text(f'#!/bin/sh\nreal() {{ PATH=${{PATH#*:}} command {program} "$@"; }}\n{script}\n')
+        path.chmod(0o755)
 
     def assert_sound(self, repo: str = REPO) -> None:
         """Raises AssertionError if git finds anything wrong in a base."""
@@ -317,9 +419,8 @@ class Bench:
 
     def leftovers(self) -> list[str]:
         """Whatever of tasks is on the claim: records, trees, git folders, admin folders, task refs, unfinished clones."""
-        claim = self.folder / "claim"
         patterns = ("base/.tasks/*", "trees/*", "base/.private/*", "base/*/*.staging", "base/*/*.git/worktrees/*")
-        found = [str(path.relative_to(claim)) for pattern in patterns for path in claim.glob(pattern)]
+        found = [str(path.relative_to(self.claim)) for pattern in patterns for path in self.claim.glob(pattern)]
         for base in self.base_root.glob("*/*.git"):
             found += git(base, "for-each-ref", "--format=%(refname)", "refs/coderun").split()
         return sorted(found)

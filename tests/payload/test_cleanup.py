@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.git_server.repositories import git
-from tests.payload.steps import POD_LABEL, Bench, held_lock, uid
+from tests.payload.steps import BOTH_GIT_FOLDERS, POD_LABEL, SHARED_GIT_FOLDER, Bench, held_lock, uid
 
 
+@BOTH_GIT_FOLDERS
 def test_leaves_nothing_and_does_it_twice(bench: Bench) -> None:
     bench.init().assert_succeeded()
     bench.cleanup().assert_succeeded()
@@ -19,6 +20,7 @@ def test_leaves_nothing_and_does_it_twice(bench: Bench) -> None:
     bench.assert_sound()
 
 
+@BOTH_GIT_FOLDERS
 def test_touches_only_its_own(bench: Bench) -> None:
     bench.init(1).assert_succeeded()
     bench.init(2).assert_succeeded()
@@ -27,8 +29,9 @@ def test_touches_only_its_own(bench: Bench) -> None:
     bench.cluster.agent_pod("run-2")
     bench.cleanup(1).assert_succeeded()
     assert bench.leftovers() == [
+        *(["base/.private/task-2"] if bench.git_folder == "private" else []),
         "base/.tasks/task-2",
-        "base/exampleorg/sample.git/worktrees/task-2",
+        *(["base/exampleorg/sample.git/worktrees/task-2"] if bench.git_folder == "shared" else []),
         "refs/coderun/task-2",
         "trees/task-2",
     ]
@@ -49,12 +52,13 @@ def test_on_an_empty_claim(bench: Bench) -> None:
     bench.cleanup().assert_succeeded()
 
 
+@BOTH_GIT_FOLDERS
 @pytest.mark.parametrize("gone", ["tree", "admin folder", "ref", "base", "record's tree and base"])
 def test_goes_on_where_another_stopped(bench: Bench, gone: str) -> None:
     bench.init().assert_succeeded()
     paths = {
         "tree": [bench.tree("task-1")],
-        "admin folder": [bench.base() / "worktrees"],
+        "admin folder": [bench.admin("task-1").parent],
         "base": [bench.base()],
         "record's tree and base": [bench.tree("task-1"), bench.base().parent],
     }
@@ -168,6 +172,7 @@ def test_the_tree_itself_made_a_link_is_only_unlinked(bench: Bench, tmp_path: Pa
     assert moved.exists()
 
 
+@SHARED_GIT_FOLDER
 @pytest.mark.parametrize("trick", ["unlocked", "renamed", "pipes", "worktrees is a link"])
 def test_a_hostile_admin_folder(bench: Bench, trick: str) -> None:
     bench.init(1).assert_succeeded()

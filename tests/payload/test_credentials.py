@@ -57,7 +57,7 @@ def test_a_private_repository_is_read_and_the_token_is_nowhere(bench: Bench, ser
         server.state.set_fault("exampleorg/private", Fault())
         outcome = step.outcome()
     outcome.assert_succeeded()
-    assert bench.status("task-1") == ""
+    assert bench.status("task-1", "private") == ""
     assert any("remote-http" in text for text in seen)
     assert not any(TOKEN in text for text in seen)
     assert TOKEN not in outcome.output + outcome.errors + outcome.message + bench.cluster.log()

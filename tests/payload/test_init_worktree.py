@@ -7,7 +7,7 @@ import pytest
 from tests.fixtures.git_server import GitServer
 from tests.fixtures.git_server.repositories import git
 from tests.fixtures.git_server.state import Fault
-from tests.payload.steps import OWNER, REPO, Bench, held_lock, uid
+from tests.payload.steps import BOTH_GIT_FOLDERS, OWNER, REPO, Bench, held_lock, uid
 
 NAME = f"{OWNER}/{REPO}"
 ABSENT = "0123456789abcdef0123456789abcdef01234567"
@@ -33,6 +33,7 @@ def corrupt(base: Path, path: str) -> None:
     (base / "objects" / blob[:2] / blob[2:]).unlink()
 
 
+@BOTH_GIT_FOLDERS
 def test_twenty_at_once_on_a_cold_base_download_it_once(bench: Bench, server: GitServer, upstream: Path) -> None:
     probe = Bench(bench.folder / "probe", server.url)
     probe.init().assert_succeeded()
@@ -45,7 +46,7 @@ def test_twenty_at_once_on_a_cold_base_download_it_once(bench: Bench, server: Gi
         assert bench.head(f"task-{number}") == git(upstream, "rev-parse", f"{branches[number % 4]}^{{commit}}")
         assert bench.status(f"task-{number}") == ""
         assert git(bench.base(), "rev-parse", f"refs/coderun/task-{number}") == bench.head(f"task-{number}")
-        assert (bench.base() / "worktrees" / f"task-{number}" / "locked").read_text().strip() == uid(number)
+        assert (bench.admin(f"task-{number}") / "locked").read_text().strip() == uid(number)
     # Each asked for its ref's commit as well; that is what the tenth more is for.
     assert server.state.counters(NAME).clones == 2
     assert server.bytes_sent(NAME) - one_clone <= one_clone * 1.1 + 20 * 1000
@@ -245,15 +246,17 @@ def test_a_folder_that_belongs_to_no_run_is_left_alone(bench: Bench) -> None:
     assert (bench.tree("task-1") / "precious").read_text() == "kept"
 
 
+@BOTH_GIT_FOLDERS
 def test_a_retry_of_the_same_run_begins_afresh(bench: Bench) -> None:
     bench.init().assert_succeeded()
     (bench.tree("task-1") / "README.md").write_text("half a checkout")
     bench.init().assert_succeeded()
     assert bench.status("task-1") == ""
-    assert [path.name for path in (bench.base() / "worktrees").iterdir()] == ["task-1"]
+    assert [path.name for path in bench.admin("task-1").parent.iterdir()] == ["task-1"]
     bench.assert_sound()
 
 
+@BOTH_GIT_FOLDERS
 @pytest.mark.parametrize("after", ["record", "clone", "add"])
 def test_a_retry_after_the_loss_of_the_pod_converges(bench: Bench, after: str) -> None:
     tasks = bench.base_root / ".tasks"
@@ -261,7 +264,7 @@ def test_a_retry_after_the_loss_of_the_pod_converges(bench: Bench, after: str) -
         bench.init().assert_succeeded()
         # As `worktree add` leaves it when it is killed: locked and little more.
         for name in ("gitdir", "HEAD", "commondir", "index"):
-            (bench.base() / "worktrees" / "task-1" / name).unlink()
+            (bench.admin("task-1") / name).unlink()
     else:
         tasks.mkdir()
         (tasks / "task-1").write_text(f"{uid(1)}\texampleorg\tsample\n")
@@ -285,6 +288,7 @@ def test_a_base_with_a_missing_object_is_mended(bench: Bench) -> None:
     bench.assert_sound()
 
 
+@BOTH_GIT_FOLDERS
 def test_what_an_agent_plants_in_the_base_does_not_run_in_the_steps(bench: Bench, server: GitServer, upstream: Path) -> None:
     bench.init().assert_succeeded()
     evil = bench.folder / "evil.sh"
@@ -317,16 +321,6 @@ def test_what_an_agent_plants_in_the_base_does_not_run_in_the_steps(bench: Bench
     bench.cleanup(2).assert_succeeded()
     bench.cleanup(1).assert_succeeded()
     assert not (bench.folder / "ran").exists()
-
-
-def test_an_agents_commands_work_in_its_tree(bench: Bench) -> None:
-    bench.init(REF="refs/heads/main").assert_succeeded()
-    tree = bench.tree("task-1")
-    git(tree / ".git", "--work-tree", str(tree), "status")
-    (tree / "new.txt").write_text("x")
-    for command in (["add", "new.txt"], ["-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "-m", "x"]):
-        git(bench.base() / "worktrees" / "task-1", "--work-tree", str(tree), *command)
-    assert git(bench.base(), "rev-parse", f"{bench.head('task-1')}^") == git(bench.base(), "rev-parse", "refs/coderun/task-1")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,12 @@ NAME = "exampleorg/sample"
 
 
 @pytest.fixture
+def bench(server: GitServer, tmp_path: Path) -> Bench:
+    """An empty claim of a run's own: its agent gets the base itself."""
+    return Bench(tmp_path / "bench", server.url, git_folder="shared")
+
+
+@pytest.fixture
 def shared(tmp_path: Path, server: GitServer) -> Bench:
     """The shared claim, with a base and a task at work."""
     made = Bench(tmp_path / "shared", server.url)

@@ -21,6 +21,14 @@ def test_the_file_of_repos() -> None:
     )
 
 
+def test_repos_that_go_without_submodules_or_lfs_have_a_line_more() -> None:
+    plain = repos_tsv(config_with(repos=LIST))
+    listed = [{**LIST[0], "submodules": "empty"}, {**LIST[1], "lfs": "pointers"}]
+    assert repos_tsv(config_with(repos=listed)) == (
+        plain + "content\tExampleOrg\tWide\tempty\trefuse\ncontent\texampleorg\tsample\trefuse\tpointers\n"
+    )
+
+
 def test_the_file_does_not_depend_on_the_lists_order() -> None:
     assert repos_tsv(config_with(repos=LIST)) == repos_tsv(config_with(repos=LIST[::-1]))
 

@@ -32,6 +32,7 @@ def test_defaults_are_those_of_the_documents() -> None:
     assert config.git.server == "https://github.com"
     assert config.sweeper.schedule == "*/5 * * * *"
     assert (config.keep_on_failure.enabled, config.keep_on_failure.days, config.keep_on_failure.max_size) == (True, 7, "100Mi")
+    assert config.coderun.git_folder == "private"
     assert (config.coderun.group, config.coderun.version, config.coderun.kind) == ("platform.example.io", "v1alpha1", "CodeRun")
 
 
@@ -46,6 +47,19 @@ def test_the_only_required_key_is_named_when_it_is_missing() -> None:
     [
         ({"paralelism": 3}, "coderun-workspaces:paralelism: there is no such setting. Remedy: did you mean 'parallelism'?"),
         ({"repos": [{**REPO, "default_limit": 2}]}, "repos[0].default_limit: there is no such setting. Remedy: did you mean 'defaultLimit'?"),
+        ({"repos": [{**REPO, "filter": "blob:none"}]}, "repos[0].filter: blobless and treeless clones aren't supported. Remedy: remove it"),
+        ({"repos": [{**REPO, "depth": 1}]}, "repos[0].depth: shallow clones aren't supported. Remedy: remove it"),
+        (
+            {"repos": [REPO, {**REPO, "name": "b", "sparse": True}]},
+            "repos[1].sparse: sparse checkouts aren't supported as a setting. Remedy: remove it",
+        ),
+        ({"repos": [{**REPO, "sparseCheckout": ["src"]}]}, "repos[0].sparseCheckout: sparse checkouts aren't supported as a setting"),
+        ({"repos": [{**REPO, "sparse_checkout": ["src"]}]}, "repos[0].sparse_checkout: sparse checkouts aren't supported as a setting"),
+        ({"repos": [{**REPO, "partialClone": True}]}, "repos[0].partialClone: blobless and treeless clones aren't supported"),
+        ({"filter": "blob:none"}, "coderun-workspaces:filter: there is no such setting"),
+        ({"repos": [{**REPO, "submodules": "recursive"}]}, "repos[0].submodules: 'recursive' isn't one of the values allowed"),
+        ({"repos": [{**REPO, "lfs": True}]}, "repos[0].lfs: True isn't one of the values allowed"),
+        ({"coderun": {"gitFolder": "own"}}, "coderun.gitFolder: 'own' isn't one of the values allowed. Remedy: give 'private' or 'shared'"),
         ({"zzzz": 1}, "coderun-workspaces:zzzz: there is no such setting. Remedy: remove it"),
         ({"parallelism": 0}, "coderun-workspaces:parallelism: must be at least 1, is 0"),
         ({"parallelism": True}, "coderun-workspaces:parallelism: true and false aren't numbers"),

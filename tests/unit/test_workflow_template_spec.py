@@ -15,8 +15,10 @@ from config.settings import StackConfig
 from tests.unit.stack_files import CREATED_CLASS, config_with
 
 TAG = re.compile(r"\{\{(.*?)\}\}")
-SCRIPTS = ("resolve", "init-worktree", "init-worktree-own-claim", "create-coderun", "cleanup", "keep-own-claim")
+SCRIPTS = ("resolve", "init-worktree", "init-worktree-own-claim", "create-coderun", "create-coderun-own-claim", "cleanup", "keep-own-claim")
 LEAVES = (*SCRIPTS, "claim")
+BASE = "base/{{inputs.parameters.owner}}/{{inputs.parameters.repo}}.git"
+TREE = "trees/{{inputs.parameters.task-id}}"
 AGENT = {"image": "registry.example/agent:1", "command": ["sh", "-c", 'echo "$(date) $$ $HOME"']}
 
 
@@ -171,6 +173,7 @@ def test_work_is_the_pods_own_and_has_no_claim_twice(templates: dict[str, Templa
         ("init-worktree", {"work": "coderun-shared"}),
         ("init-worktree-own-claim", {"work": "{{workflow.name}}-work", "seed": "coderun-shared"}),
         ("create-coderun", {}),
+        ("create-coderun-own-claim", {}),
         ("cleanup", {"work": "coderun-shared"}),
         ("keep-own-claim", {"work": "coderun-shared", "own": "{{workflow.name}}-work"}),
     ],
@@ -199,17 +202,18 @@ def test_resolve_sees_no_service_account_token(templates: dict[str, Template]) -
     assert (token["name"], token["readOnly"]) == ("tmp", True)
 
 
-def test_resolve_sees_changes_of_the_repo_list(templates: dict[str, Template]) -> None:
-    (mount,) = [mount for mount in templates["resolve"]["script"]["volumeMounts"] if mount["name"] == "repos"]
+@pytest.mark.parametrize("name", ["resolve", "init-worktree", "init-worktree-own-claim"])
+def test_the_steps_that_look_into_the_repo_list_see_its_changes(templates: dict[str, Template], name: str) -> None:
+    (mount,) = [mount for mount in templates[name]["script"]["volumeMounts"] if mount["name"] == "repos"]
     assert "subPath" not in mount, "a file mounted by subPath never changes"
-    assert env(templates["resolve"])["REPOS_FILE"] == mount["mountPath"] + "/repos.tsv"
+    assert env(templates[name])["REPOS_FILE"] == mount["mountPath"] + "/repos.tsv"
 
 
 def test_credentials_are_a_file_that_need_not_be_there(templates: dict[str, Template]) -> None:
     for name in ("init-worktree", "init-worktree-own-claim"):
         (volume,) = [volume for volume in templates[name]["volumes"] if "secret" in volume]
         assert volume["secret"] == {"secretName": "{{inputs.parameters.credentials-secret}}", "optional": True, "defaultMode": 0o440}
-    for name in ("resolve", "create-coderun", "cleanup", "keep-own-claim"):
+    for name in set(SCRIPTS) - {"init-worktree", "init-worktree-own-claim"}:
         assert not [volume for volume in templates[name]["volumes"] if "secret" in volume]
 
 
@@ -241,6 +245,7 @@ def test_the_agent_gets_the_tree_that_init_made(templates: dict[str, Template]) 
         ("create-coderun-own-claim", "init-worktree-own-claim", "{{workflow.name}}-work"),
     ):
         arguments = given(tasks[name])
+        assert tasks[name]["template"] == name
         assert arguments["workspace-path"] == f"{{{{tasks.{init}.outputs.parameters.workspace-path}}}}"
         assert arguments["claim"] == claim
 
@@ -339,18 +344,51 @@ def test_the_coderun(templates: dict[str, Template]) -> None:
     (owner,) = metadata["ownerReferences"]
     assert (owner["kind"], owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == ("Workflow", "{{workflow.uid}}", False, False)
     workspace = manifest["spec"]["workspace"]
-    base, tree = "base/{{inputs.parameters.owner}}/{{inputs.parameters.repo}}.git", "trees/{{inputs.parameters.task-id}}"
     assert workspace["path"] == "{{inputs.parameters.workspace-path}}"
-    assert workspace["mounts"] == [
-        {"claimName": "{{inputs.parameters.claim}}", "subPath": base, "mountPath": f"/work/{base}", "readOnly": False},
-        {"claimName": "{{inputs.parameters.claim}}", "subPath": tree, "mountPath": f"/work/{tree}", "readOnly": False},
-    ]
     assert workspace["securityContext"] == {"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}
     git = {variable["name"]: variable["value"] for variable in workspace["env"]}
     assert git["GIT_CONFIG_COUNT"] == "2"
-    assert {git["GIT_CONFIG_VALUE_0"], git["GIT_CONFIG_VALUE_1"]} == {f"/work/{base}", f"/work/{tree}"}
+    assert {git["GIT_CONFIG_VALUE_0"], git["GIT_CONFIG_VALUE_1"]} == {f"/work/{BASE}", f"/work/{TREE}"}
     assert manifest["spec"]["githubApp"] == "{{inputs.parameters.github-app}}"
     assert {key: manifest["spec"][key] for key in AGENT} == AGENT, "dollar signs of the settings arrive unchanged"
+
+
+def mounts(template: Template) -> list[tuple[str, str, bool]]:
+    """What the agent mounts: subPath, path, readOnly."""
+    found = coderun(template)["spec"]["workspace"]["mounts"]
+    assert {mount["claimName"] for mount in found} == {"{{inputs.parameters.claim}}"}
+    return [(mount["subPath"], mount["mountPath"], mount["readOnly"]) for mount in found]
+
+
+WHOLE_BASE = [(BASE, f"/work/{BASE}", False), (TREE, f"/work/{TREE}", False)]
+
+
+def test_an_agent_gets_a_git_folder_of_its_own_and_the_bases_objects_read_only(templates: dict[str, Template]) -> None:
+    assert mounts(templates["create-coderun"]) == [
+        ("base/.private/{{inputs.parameters.task-id}}", f"/work/{BASE}", False),
+        (f"{BASE}/objects", "/work/objects/{{inputs.parameters.owner}}/{{inputs.parameters.repo}}", True),
+        (TREE, f"/work/{TREE}", False),
+    ]
+    assert env(templates["init-worktree"])["GIT_FOLDER"] == env(templates["cleanup"])["GIT_FOLDER"] == "private"
+    assert env(templates["init-worktree"])["OBJECTS_ROOT"] == "/work/objects"
+
+
+def test_on_its_own_claim_an_agent_gets_the_base(templates: dict[str, Template]) -> None:
+    assert mounts(templates["create-coderun-own-claim"]) == WHOLE_BASE
+    assert env(templates["init-worktree-own-claim"])["GIT_FOLDER"] == "shared"
+
+
+def test_a_shared_git_folder_is_the_base_itself() -> None:
+    shared = {template["name"]: template for template in workflow_template_spec(config_with(coderun={"gitFolder": "shared"}), "test")["templates"]}
+    for name in ("create-coderun", "create-coderun-own-claim"):
+        assert mounts(shared[name]) == WHOLE_BASE
+    for name in ("init-worktree", "init-worktree-own-claim", "cleanup"):
+        assert env(shared[name])["GIT_FOLDER"] == "shared"
+
+
+def test_messages_name_the_claim_of_the_step(templates: dict[str, Template]) -> None:
+    names = {name: env(templates[name])["CLAIM_NAME"] for name in ("init-worktree", "init-worktree-own-claim", "cleanup")}
+    assert names == {"init-worktree": "coderun-shared", "init-worktree-own-claim": "{{workflow.name}}-work", "cleanup": "coderun-shared"}
 
 
 def test_the_own_claim(templates: dict[str, Template]) -> None:
@@ -394,8 +432,9 @@ def test_every_step_ends_some_time_even_if_its_pod_never_starts(templates: dict[
 
 
 def test_an_agent_is_not_started_twice_in_one_tree(templates: dict[str, Template]) -> None:
-    assert "retryStrategy" not in templates["create-coderun"]
-    for name in set(LEAVES) - {"create-coderun"}:
+    starters = {"create-coderun", "create-coderun-own-claim"}
+    assert not [name for name in starters if "retryStrategy" in templates[name]]
+    for name in set(LEAVES) - starters:
         assert templates[name]["retryStrategy"]["retryPolicy"] == "OnError"
 
 
@@ -408,8 +447,9 @@ def test_labels_of_what_a_run_makes(spec: WorkflowSpec, templates: dict[str, Tem
     }
     assert spec["podMetadata"]["labels"] == labels
     assert spec["workflowMetadata"]["labels"] == labels
+    # The fence finds the pods of both by this label.
+    assert {templates[name]["metadata"]["labels"]["coderun/step"] for name in ("create-coderun", "create-coderun-own-claim")} == {"create-coderun"}
     step = templates["create-coderun"]["metadata"]
-    assert step["labels"]["coderun/step"] == "create-coderun"
     assert step["labels"]["coderun/task-id"] == "{{inputs.parameters.task-id}}"
     assert step["annotations"] == {"coderun/semaphore-key": "{{inputs.parameters.key}}"}
 
@@ -426,5 +466,5 @@ def test_a_script_that_the_kubelet_would_change_is_refused(monkeypatch: pytest.M
 
 
 def test_the_steps_that_end_agents_wait_as_long_as_the_settings_say(templates: dict[str, Template]) -> None:
-    for name in ("init-worktree", "init-worktree-own-claim", "create-coderun"):
+    for name in ("init-worktree", "init-worktree-own-claim", "create-coderun", "create-coderun-own-claim"):
         assert env(templates[name])["FENCE_TIMEOUT_SECONDS"] == "40", name
