@@ -6,6 +6,7 @@ import pulumi_kubernetes as kubernetes
 from components.access import Access
 from components.coderun_repos import CoderunRepos
 from components.git_credentials import GitCredentials
+from components.git_maintenance import GitMaintenance
 from components.names import WORKFLOW_TEMPLATE
 from components.parameter_admission import ParameterAdmission
 from components.repo_semaphores import RepoSemaphores
@@ -34,6 +35,7 @@ credentials = GitCredentials("git-credentials", config, settings.tokens, opts=in
 access = Access("access", config, opts=in_cluster)
 sweeper = Sweeper("sweeper", config, opts=pulumi.ResourceOptions(providers=[cluster], depends_on=[storage]))
 admission = ParameterAdmission("parameter-admission", config, stack, opts=in_cluster)
+GitMaintenance("git-maintenance", config, opts=pulumi.ResourceOptions(providers=[cluster], depends_on=[storage]))
 WorkflowTemplate(
     "workflow-template",
     config,

@@ -51,6 +51,8 @@ class Access(pulumi.ComponentResource):
                 # The fence and the cleanup wait for an agent's pods, and end those whose CodeRun is gone.
                 _rule("", "pods", "get", "list", "watch", "delete"),
                 _rule("", "persistentvolumeclaims", "get", "list", "create", "patch", "delete"),
+                # Why a run's claim is not bound.
+                _rule("", "events", "get", "list"),
                 # The fence asks whether the holder of a key still runs.
                 _rule("argoproj.io", "workflows", "get", "list"),
             ],

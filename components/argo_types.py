@@ -141,14 +141,6 @@ class Script(TypedDict):
     volumeMounts: list[VolumeMount]
 
 
-class ResourceAction(TypedDict):
-    """A step that applies a manifest."""
-
-    action: Literal["apply"]
-    flags: list[str]
-    manifest: str
-
-
 class DagTask(TypedDict):
     """A task of a graph."""
 
@@ -215,7 +207,7 @@ class Metadata(TypedDict):
 
 
 class Template(TypedDict):
-    """A template of a workflow: a graph, a sequence, a script or a manifest to apply."""
+    """A template of a workflow: a graph, a sequence or a script."""
 
     name: str
     inputs: NotRequired[Parameters]
@@ -225,12 +217,10 @@ class Template(TypedDict):
     timeout: NotRequired[str]
     retryStrategy: NotRequired[RetryStrategy]
     synchronization: NotRequired[Synchronization]
-    podSpecPatch: NotRequired[str]
     volumes: NotRequired[list[Volume]]
     dag: NotRequired[Dag]
     steps: NotRequired[list[list[Step]]]
     script: NotRequired[Script]
-    resource: NotRequired[ResourceAction]
 
 
 class PodGc(TypedDict):

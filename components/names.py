@@ -11,6 +11,7 @@ SWEEPER: Final = "coderun-sweeper"
 """CronJob, ServiceAccount, Role and RoleBinding."""
 SWEEPER_REPORT: Final = "coderun-sweeper-report"
 """ConfigMap that each sweep writes."""
+GIT_MAINTENANCE: Final = "coderun-git-maintenance"
 PART_OF_LABEL: Final = "app.kubernetes.io/part-of"
 PART_OF: Final = "coderun"
 MANAGED_LABELS: Final = {PART_OF_LABEL: PART_OF, "app.kubernetes.io/managed-by": "pulumi"}

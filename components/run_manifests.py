@@ -6,8 +6,6 @@ Every ``{{…}}`` in here names something that Argo or the step ``resolve`` made
 import json
 from typing import Any, Final
 
-import yaml
-
 from components.kubelet_text import literal
 from components.names import (
     CLEANUP_LABEL,
@@ -40,23 +38,23 @@ def run_labels() -> dict[str, str]:
     return {WORKFLOW_LABEL: "{{workflow.name}}", WORKFLOW_UID_LABEL: "{{workflow.uid}}", PART_OF_LABEL: PART_OF, CLEANUP_LABEL: CLEANUP_ON_EXIT}
 
 
-def own_claim_manifest(config: StackConfig, stack: str) -> str:
-    """Write the claim of a run with usePVC=true, as YAML for a resource step with the input ``task-id``."""
+def own_claim_manifest(config: StackConfig, stack: str) -> dict[str, Any]:
+    """Make the claim of a run with usePVC=true for a step with the input ``task-id``."""
     spec: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": config.storage.own.size}}}
     class_name = own_class_name(config, stack)
     if class_name:
         spec["storageClassName"] = class_name
-    manifest = {
+    return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {
             "name": OWN_CLAIM,
+            "namespace": config.namespace,
             "labels": {**run_labels(), TASK_LABEL: "{{inputs.parameters.task-id}}"},
             "ownerReferences": [_workflow_as_owner()],
         },
         "spec": spec,
     }
-    return yaml.safe_dump(manifest, sort_keys=False)
 
 
 def coderun_manifest(config: StackConfig, git_folder: GitFolder) -> dict[str, Any]:

@@ -5,7 +5,6 @@ that works with resolve's outputs. The lock is on an inner graph, so that neithe
 cleanup occupies it, and there is one lock only: lists of locks can deadlock in Argo.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -36,6 +35,7 @@ from components.names import (
     WORKFLOW_LABEL,
 )
 from components.run_manifests import OBJECTS_ROOT, OWN_CLAIM, as_environment_value, coderun_manifest, own_claim_manifest, run_labels
+from components.storage_spec import own_class_name
 from config.quantities import quantity_bytes
 from config.repos import REPOS_FILE
 from config.settings import GitFolder, StackConfig
@@ -52,13 +52,15 @@ SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
         "coderun-end.sh",
         "fence.sh",
         "task-removal.sh",
+        "seed-copy.sh",
         "base-repair.sh",
         "private-git-folder.sh",
         "repo-content.sh",
         "init-worktree.sh",
     ),
+    "claim": ("task-messages.sh", "coderun-end.sh", "claim-events.sh", "own-claim.sh"),
     "create-coderun": ("task-messages.sh", "coderun-end.sh", "run-coderun.sh"),
-    "cleanup": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "task-removal.sh", "kept-work.sh", "cleanup.sh"),
+    "cleanup": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "task-removal.sh", "claim-events.sh", "kept-work.sh", "cleanup.sh"),
     "keep-own-claim": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "kept-work.sh", "keep-own-claim.sh"),
 }
 """Files of payload/ that make each step's script, in this order (payload/README.md)."""
@@ -138,9 +140,9 @@ def workflow_template_spec(config: StackConfig, stack: str) -> WorkflowSpec:
 
 
 def workflow_deadline_seconds(config: StackConfig) -> int:
-    """Add up the longest pause, queue, init and run, so that waiting is never ended as if it were work."""
+    """Add up the longest pause, queue, wait for a claim, init and run, so that waiting is never ended as if it were work."""
     budgets = config.deadlines
-    work = budgets.init_seconds + budgets.fence_seconds + budgets.run_seconds + budgets.fence_seconds
+    work = budgets.claim_seconds + budgets.init_seconds + budgets.fence_seconds + budgets.run_seconds + budgets.fence_seconds
     return budgets.resolve_seconds + budgets.queue_seconds + work + SLACK_SECONDS
 
 
@@ -279,17 +281,23 @@ def _locked(config: StackConfig) -> Template:
 
 
 def _claim(config: StackConfig, stack: str) -> Template:
-    # A resource step has no container of ours to write these settings into.
-    patch = {"containers": [{"name": "main", "resources": waiting_resources(config), "securityContext": container_security_context()}]}
+    # Not a resource step: it ends when the claim is made, and whether the claim can be used is known later.
+    budget = config.deadlines.claim_seconds
+    variables = {
+        **_run_variables(config),
+        "CLAIM_MANIFEST": as_environment_value(own_claim_manifest(config, stack)),
+        "CLAIM_CLASS": own_class_name(config, stack) or "",
+        "CLAIM_TIMEOUT_SECONDS": str(budget),
+    }
     return {
         "name": "claim",
         "inputs": _declared(["task-id"]),
         "metadata": _task_metadata("claim"),
-        "activeDeadlineSeconds": SLACK_SECONDS,
-        "timeout": _timeout(SLACK_SECONDS),
+        "activeDeadlineSeconds": budget + SLACK_SECONDS,
+        "timeout": _timeout(budget + SLACK_SECONDS),
         "retryStrategy": _after_loss_of_the_pod(),
-        "podSpecPatch": json.dumps(patch),
-        "resource": {"action": "apply", "flags": ["--server-side", "--force-conflicts"], "manifest": own_claim_manifest(config, stack)},
+        "volumes": scratch_volumes(config),
+        "script": _script(config, _source("claim"), variables, scratch_mounts(), waiting_resources(config)),
     }
 
 
@@ -306,7 +314,9 @@ def _init_worktree_own_claim(config: StackConfig) -> Template:
     ]
     mounts: list[VolumeMount] = [{"name": "seed", "mountPath": "/work/seed", "subPath": "base", "readOnly": True}]
     own = {"SEED_ROOT": "/work/seed", "GIT_FOLDER": "shared", "CLAIM_NAME": OWN_CLAIM}
-    return _init(config, "init-worktree-own-claim", volumes, mounts, own)
+    # A claim that binds late is bound while the pod is pending: that has a budget of its own, as a provisioner may never deliver.
+    deadline = config.deadlines.init_seconds + config.deadlines.fence_seconds
+    return {**_init(config, "init-worktree-own-claim", volumes, mounts, own), "timeout": f"{deadline + config.deadlines.claim_seconds}s"}
 
 
 def _init(config: StackConfig, name: str, volumes: list[Volume], mounts: list[VolumeMount], extra: Mapping[str, str]) -> Template:

@@ -20,7 +20,7 @@ _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _NAMESPACE: Final = rf"^{_LABEL}$"
 _OBJECT_NAME: Final = r"^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$"
 _QUANTITY: Final = r"^[1-9][0-9]*(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
-_SCHEDULE: Final = r"^(@(hourly|daily|weekly|monthly|yearly)|[0-9A-Za-z*/,?-]+( [0-9A-Za-z*/,?-]+){4})$"
+_SCHEDULE: Final = r"^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|[0-9A-Za-z*/,?-]+( [0-9A-Za-z*/,?-]+){4})$"
 _PHASE: Final = r"^[A-Za-z][A-Za-z0-9_-]*$"
 _BRANCH_CHARACTERS: Final = re.compile(r"[A-Za-z0-9._/+@#=,-]+")
 _SUBDOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
@@ -49,6 +49,8 @@ GitFolder = Literal["private", "shared"]
 _NotTruthValue = BeforeValidator(_refuse_truth_value)
 _Count = Annotated[int, _NotTruthValue, Field(ge=1)]
 _Seconds = Annotated[int, _NotTruthValue, Field(ge=1)]
+_Days = Annotated[int, _NotTruthValue, Field(ge=1)]
+_Percent = Annotated[int, _NotTruthValue, Field(ge=1, le=100)]
 _UnixId = Annotated[int, _NotTruthValue, Field(ge=1, le=2**31 - 1)]
 _ObjectName = Annotated[str, Field(pattern=_OBJECT_NAME)]
 _Quantity = Annotated[str, Field(pattern=_QUANTITY)]
@@ -194,6 +196,25 @@ class Deadlines(_Settings):
     fence_seconds: _Seconds = Field(default=300, description="Longest wait for the pods of an agent that is ended.")
     run_seconds: _Seconds = Field(default=7200, description="Longest life of an agent.")
     cleanup_seconds: _Seconds = Field(default=600, description="Removal of what a run made.")
+    claim_seconds: _Seconds = Field(
+        default=300,
+        description="Longest wait for a volume of a run's own claim; also added to init's budget where the volume is made for init's pod.",
+    )
+
+
+class GitMaintenance(_Settings):
+    """The nightly job that tidies the shared clones and makes room (docs/git-maintenance.md)."""
+
+    schedule: _Schedule = Field(default="17 3 * * *", description="When it starts, as in a crontab, in the time zone of the cluster's controllers.")
+    expire_days: _Days = Field(
+        default=14, description="Objects that no ref names are dropped when they are older; branches that no run asks for are forgotten as well."
+    )
+    evict_above_percent: _Percent = Field(
+        default=80, description="When the shared claim, or its file system, is fuller, idle clones are removed, the longest unused first."
+    )
+    deadline_seconds: _Seconds = Field(
+        default=7200, description="The job stops after so many seconds; the next one begins with what was not reached."
+    )
 
 
 class Credential(_Settings):
@@ -324,6 +345,7 @@ class StackConfig(_Settings):
     deadlines: Deadlines = Field(default_factory=Deadlines, description="Budgets of each part of a run.")
     sweeper: Sweeper = Field(default_factory=Sweeper, description="Removal of what exit handlers could not remove.")
     keep_on_failure: KeepOnFailure = Field(default_factory=KeepOnFailure, description="Work of runs that did not succeed.")
+    git_maintenance: GitMaintenance = Field(default_factory=GitMaintenance, description="The nightly job that tidies the shared clones.")
     default_github_app: _AppName = Field(default="default", description="Value of github-app for runs that give none.")
     credentials: tuple[Credential, ...] = Field(default=(), description="Credentials for private repos.")
     repos: tuple[Repo, ...] = Field(default=(), description="Repositories that runs may work on.")

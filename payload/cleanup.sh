@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# cleanup (onExit): takes away all that this run made, and nothing else. Needs task-messages.sh, base-lock.sh, coderun-end.sh, task-removal.sh
-# and kept-work.sh. It finds its own by the workflow's UID, so it works without any step's output, after any step's failure, and twice.
+# cleanup (onExit): takes away all that this run made, and nothing else. Needs task-messages.sh, base-lock.sh, coderun-end.sh, task-removal.sh,
+# claim-events.sh and kept-work.sh. It finds its own by the workflow's UID, so it works without any step's output, after any step's failure, and twice.
 # Input: NAMESPACE WORKFLOW_NAME WORKFLOW_UID WORKFLOW_STATUS BASE_ROOT TREES_ROOT CODERUN_RESOURCE CODERUN_VERSION POD_LABEL
 #        LOCK_TIMEOUT_SECONDS CLEANUP_TIMEOUT_SECONDS KEPT_ROOT KEPT_MAX_BYTES KEPT_DAYS KEPT_MEMORY_KIB KEPT_TIMEOUT_SECONDS OWN_CLAIM_FILE.
 # Output: OWN_CLAIM_FILE: "keep" if the run's own claim is still there, as its work is to be kept first; else "gone".
@@ -75,6 +75,15 @@ remove_own_tasks() {
     rm -f "$BASE_ROOT/.tasks/.claim-$WORKFLOW_UID"
 }
 
+# note_unbound_claim UID: in $unbound_claim, why the run's claim was not bound. A class that binds late, and has not been asked to, is no reason.
+note_unbound_claim() {
+    claim_events "$cleanup_until" "$1"
+    case $(last_claim_event) in
+        WaitFor*) ;;
+        *) unbound_claim="claim $WORKFLOW_NAME-work was not bound when the run ended: $(last_claim_event). Remedy: if nobody stopped the run, check storage.own.storageClass (kubectl get storageclass) and that its provisioner runs and has room, or submit with usePVC=false." ;;
+    esac
+}
+
 # remove_own_claim: the claim of usePVC=true, known by its name and its owner. This pod can't mount it, as it may not be there. So what is to be
 # kept of it is left to a pod that does, which asks for its deletion afterwards.
 remove_own_claim() {
@@ -88,6 +97,7 @@ remove_own_claim() {
                 return 0
             fi
             ;;
+        "$WORKFLOW_NAME|$WORKFLOW_UID|Pending|"*) note_unbound_claim "$claim_uid" ;;
         "$WORKFLOW_NAME|$WORKFLOW_UID|"*) ;;
         *) return 0 ;;
     esac
@@ -104,6 +114,7 @@ remove_own_claim() {
 }
 
 own_claim=gone
+unbound_claim=
 end_own_steps
 end_own_coderun
 # In a subshell: if the tree can't be removed, the claim still is, and the step fails in the end.
@@ -111,4 +122,6 @@ tasks_code=0
 (remove_own_tasks) || tasks_code=$?
 remove_own_claim
 printf '%s' "$own_claim" >"$OWN_CLAIM_FILE"
+# All is removed: it fails only to be heard, as the run's own steps could not tell.
+[ -z "$unbound_claim" ] || fail "$unbound_claim"
 exit "$tasks_code"

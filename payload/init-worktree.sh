@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # init-worktree: gives the task its tree, at exactly the commit that the ref names now. Needs task-messages.sh, base-lock.sh, coderun-end.sh,
-# fence.sh, task-removal.sh, base-repair.sh, private-git-folder.sh and repo-content.sh. May be started again for the same run (its pod was lost):
-# it then begins afresh.
+# fence.sh, task-removal.sh, seed-copy.sh, base-repair.sh, private-git-folder.sh and repo-content.sh. May be started again for the same run
+# (its pod was lost): it then begins afresh.
 # Input: NAMESPACE KEY OWNER REPO REF TASK_ID GIT_SERVER WORKFLOW_NAME WORKFLOW_UID BASE_ROOT TREES_ROOT WORKSPACE_PATH_FILE COMMIT_FILE
 #        LOCK_TIMEOUT_SECONDS LOW_SPEED_SECONDS FENCE_TIMEOUT_SECONDS CODERUN_RESOURCE CODERUN_VERSION POD_LABEL REPOS_FILE
 #        GIT_FOLDER (private: the task gets a git folder of its own; shared: its agent gets the base) OBJECTS_ROOT;
@@ -116,23 +116,6 @@ lock_fetches() {
 
 unlock_fetches() {
     drop_lock 8
-}
-
-# copy_seed: the base from another base folder, sharing nothing with it. Refs are read before objects are copied, and a base only
-# gains objects, so every ref is complete. Returns 1 if there is nothing fit to copy.
-copy_seed() {
-    seed=${SEED_ROOT:-}/$OWNER/$REPO.git
-    if [ -z "${SEED_ROOT:-}" ] || [ ! -d "$seed/objects" ] || [ -e "$seed/objects/info/alternates" ]; then
-        return 1
-    fi
-    git init --quiet --bare --template= "$STAGING" 2>"$SCRATCH/git-error" &&
-        git --git-dir="$seed" for-each-ref --format='create %(refname) %(objectname)' refs/heads refs/tags >"$SCRATCH/seed-refs" 2>"$SCRATCH/git-error" &&
-        seed_head=$(git --git-dir="$seed" symbolic-ref HEAD 2>"$SCRATCH/git-error") &&
-        cp -R "$seed/objects/." "$STAGING/objects/" 2>"$SCRATCH/git-error" &&
-        find "$STAGING/objects" -name 'tmp_*' -exec rm -rf {} + 2>"$SCRATCH/git-error" &&
-        git --git-dir="$STAGING" update-ref --stdin <"$SCRATCH/seed-refs" 2>"$SCRATCH/git-error" &&
-        git --git-dir="$STAGING" symbolic-ref HEAD "$seed_head" 2>"$SCRATCH/git-error" &&
-        git --git-dir="$STAGING" pack-refs --all 2>"$SCRATCH/git-error"
 }
 
 # make_staging: under the lock of fetches. A whole base at the path of one under way.

@@ -4,7 +4,7 @@ import json
 
 from tests.e2e import commands, stack
 
-NAMESPACED = "configmaps,persistentvolumeclaims,serviceaccounts,secrets,jobs,roles,rolebindings,workflowtemplates,pods"
+NAMESPACED = "configmaps,persistentvolumeclaims,serviceaccounts,secrets,jobs,cronjobs,roles,rolebindings,workflowtemplates,pods"
 OF_THE_CLUSTER = "validatingadmissionpolicies,validatingadmissionpolicybindings,storageclasses"
 
 

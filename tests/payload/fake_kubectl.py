@@ -202,6 +202,14 @@ class Store:
                 self.delete(self.path("pods", pod["metadata"]["name"]))
 
 
+def events_of(store: Store, selector: str) -> Iterator[dict[str, Any]]:
+    """List the events of one object, which are kept as ``events/<name>.json``."""
+    wanted = dict(part.split("=") for part in selector.split(","))
+    for found in store.objects("events", "", living=False):
+        if all(found["involvedObject"].get(name.removeprefix("involvedObject.")) == value for name, value in wanted.items()):
+            yield found
+
+
 def main() -> None:
     """Answer one call."""
     folder = Path(os.environ["FAKE_KUBECTL_FOLDER"])
@@ -247,11 +255,14 @@ def get(store: Store, resource: str, name: str, flags: dict[str, str]) -> None:
 
 def run(store: Store, words: list[str], flags: dict[str, str]) -> None:
     """Do what the call says."""
-    if flags.get("--namespace") != "argo" or flags.get("--field-selector", _FIELD_SELECTOR) != _FIELD_SELECTOR:
+    if flags.get("--namespace") != "argo" or (flags.get("--field-selector", _FIELD_SELECTOR) != _FIELD_SELECTOR and "events" not in words):
         stop("fake kubectl: another namespace, or another field selector than the one it knows")
     match words:
         case ["get"] if "--raw" in flags:
             list_by_path(store, flags["--raw"])
+        case ["get", "events"]:
+            items = list(events_of(store, flags["--field-selector"]))
+            sys.stdout.write(render(flags["-o"].removeprefix("jsonpath="), {"items": items}))
         case ["get", resources]:
             living, selector = "--field-selector" in flags, flags.get("--selector", "")
             items = [found for resource in resources.split(",") for found in store.objects(resource, selector, living=living)]

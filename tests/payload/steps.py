@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import payload
+from components.git_maintenance_spec import MAINTENANCE_SCRIPTS
 from components.run_manifests import OBJECTS_ROOT, coderun_manifest
 from components.sweeper_spec import SWEEP_SCRIPTS
 from components.workflow_template_spec import SCRIPTS
@@ -29,7 +30,12 @@ REPO = "sample"
 KEY = "exampleorg-sample-main"
 POD_LABEL = "platform.example.io/coderun"
 UID = "00000000-0000-4000-8000-%012d"
-STEPS = {**SCRIPTS, "prepare": ("task-messages.sh", "base-lock.sh", "prepare-claim.sh"), "sweep": SWEEP_SCRIPTS}
+STEPS = {
+    **SCRIPTS,
+    "prepare": ("task-messages.sh", "base-lock.sh", "prepare-claim.sh"),
+    "sweep": SWEEP_SCRIPTS,
+    "maintain": MAINTENANCE_SCRIPTS,
+}
 CRON_JOB_UID = "cronjobs-coderun-sweeper"
 
 BOTH_GIT_FOLDERS = pytest.mark.parametrize("bench", ["private", "shared"], indirect=True)
@@ -325,15 +331,20 @@ class Bench:
         }
         return defaults | variables
 
-    def start(self, step: str, number: int = 1, **variables: str) -> "RunningStep":
-        """Starts a step's script; waits for nothing."""
-        environment = self.environment(step, number, **variables)
+    def script(self, step: str, number: int = 1) -> Path:
+        """The file with a step's script."""
         script = self.folder / "scripts" / f"{step}.sh"
         if not script.exists():
             # Whole at once: others may be about to read it.
             fresh = script.with_suffix(f".{number}")
             fresh.write_text(payload.source(*STEPS[step]))
             fresh.replace(script)
+        return script
+
+    def start(self, step: str, number: int = 1, **variables: str) -> "RunningStep":
+        """Starts a step's script; waits for nothing."""
+        environment = self.environment(step, number, **variables)
+        script = self.script(step, number)
         Path(environment["TERMINATION_LOG"]).unlink(missing_ok=True)
         process = subprocess.Popen(
             # A test run in the background hands SIGINT down ignored, and a shell can't trap what was ignored when it started.

@@ -60,12 +60,22 @@ def change_pack(base: Path) -> None:
 
 def remove(suffix: str) -> Callable[[Path], None]:
     """A pack's file that is gone."""
-    return lambda base: [path.unlink() for path in packs(base, suffix)].clear()
+
+    def damage(base: Path) -> None:
+        for path in packs(base, suffix):
+            path.unlink()
+
+    return damage
 
 
 def empty(suffix: str) -> Callable[[Path], None]:
     """A pack's file that has lost all its content."""
-    return lambda base: [os.truncate(path, 0) for path in packs(base, suffix)].clear()
+
+    def damage(base: Path) -> None:
+        for path in packs(base, suffix):
+            os.truncate(path, 0)
+
+    return damage
 
 
 def write(name: str, text: str) -> Callable[[Path], None]:

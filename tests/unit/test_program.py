@@ -12,10 +12,9 @@ import pulumi.runtime
 import pytest
 import yaml
 
-from components import render
+from components import git_maintenance_spec, render, sweeper_spec
 from components.parameter_admission_spec import admission_binding_spec, admission_policy_spec
 from components.render import Registered, run_program
-from components.sweeper_spec import cron_job_spec
 from components.workflow_template_spec import container_security_context, workflow_template_spec
 from config import keys
 from config.errors import ConfigError
@@ -45,6 +44,7 @@ def test_every_object_of_the_dev_stack(dev: list[Registered]) -> None:
     assert sorted(objects(dev)) == [
         "ConfigMap/coderun-repos",
         "ConfigMap/workflow-semaphores",
+        "CronJob/coderun-git-maintenance",
         "CronJob/coderun-sweeper",
         "Job/coderun-shared-prepare",
         "PersistentVolumeClaim/coderun-shared",
@@ -78,6 +78,7 @@ def test_the_dev_stack_disables_default_providers() -> None:
 def test_what_is_registered_is_what_the_pure_functions_make(dev: list[Registered]) -> None:
     config, found = load_stack_file(DEV), objects(dev)
     assert found["WorkflowTemplate/coderun-template"]["spec"] == workflow_template_spec(config, "dev")
+    assert found["CronJob/coderun-git-maintenance"]["spec"] == git_maintenance_spec.cron_job_spec(config)
     assert found["ValidatingAdmissionPolicy/coderun-parameters-dev"]["spec"] == admission_policy_spec()
     assert found["ValidatingAdmissionPolicyBinding/coderun-parameters-dev"]["spec"] == admission_binding_spec("coderun-parameters-dev", "argo")
 
@@ -108,6 +109,7 @@ def test_rights_are_those_that_the_steps_use(dev: list[Registered]) -> None:
         ("platform.example.io", "coderuns"): {"get", "list", "watch", "create", "patch", "delete"},
         ("", "pods"): {"get", "list", "watch", "delete"},
         ("", "persistentvolumeclaims"): {"get", "list", "create", "patch", "delete"},
+        ("", "events"): {"get", "list"},
         ("argoproj.io", "workflows"): {"get", "list"},
     }
 
@@ -132,7 +134,7 @@ def test_the_sweepers_rights_are_those_that_it_uses(dev: list[Registered]) -> No
 def test_the_sweeper_is_confined_as_the_steps_are(dev: list[Registered]) -> None:
     config, found = load_stack_file(DEV), objects(dev)
     spec = found["CronJob/coderun-sweeper"]["spec"]
-    assert spec == cron_job_spec(config)
+    assert spec == sweeper_spec.cron_job_spec(config)
     assert (spec["schedule"], spec["concurrencyPolicy"]) == ("*/5 * * * *", "Forbid")
     job = spec["jobTemplate"]["spec"]
     assert job["backoffLimit"] == 0

@@ -1,12 +1,14 @@
 """What runs read follows from the repo list."""
 
+from typing import Any, Final
+
 import pytest
 
 from config.errors import ConfigError
 from config.repos import key_table, repos_tsv, semaphore_limits
 from tests.unit.stack_files import config_with
 
-LIST = [
+LIST: Final[list[dict[str, Any]]] = [
     {"owner": "ExampleOrg", "name": "Wide", "defaultLimit": 3, "paused": True},
     {"owner": "exampleorg", "name": "sample", "branches": {"main": 5, "a/b": 2}},
 ]

@@ -33,6 +33,9 @@ def test_defaults_are_those_of_the_documents() -> None:
     assert config.sweeper.schedule == "*/5 * * * *"
     assert (config.keep_on_failure.enabled, config.keep_on_failure.days, config.keep_on_failure.max_size) == (True, 7, "100Mi")
     assert config.coderun.git_folder == "private"
+    maintenance = config.git_maintenance
+    assert (maintenance.schedule, maintenance.expire_days, maintenance.evict_above_percent) == ("17 3 * * *", 14, 80)
+    assert config.deadlines.claim_seconds == 300
     assert (config.coderun.group, config.coderun.version, config.coderun.kind) == ("platform.example.io", "v1alpha1", "CodeRun")
 
 
@@ -90,6 +93,10 @@ def test_the_only_required_key_is_named_when_it_is_missing() -> None:
             {"storage": {"shared": {"storageClass": CREATED_CLASS}, "own": {"storageClass": CREATED_CLASS}}},
             "storage: the StorageClass 'fast' is created twice",
         ),
+        ({"gitMaintenance": {"schedule": "every night"}}, "gitMaintenance.schedule: 'every night' has a form"),
+        ({"gitMaintenance": {"evictAbovePercent": 101}}, "gitMaintenance.evictAbovePercent: "),
+        ({"gitMaintenance": {"expireDays": 0}}, "gitMaintenance.expireDays: must be at least 1, is 0"),
+        ({"deadlines": {"claimSeconds": 0}}, "deadlines.claimSeconds: must be at least 1, is 0"),
         ({"coderun": {"spec": {"workspace": {}}}}, "coderun.spec: workspace is set by each run"),
         ({"coderun": {"spec": {"command": ["echo", "{{workflow.name}}"]}}}, "coderun.spec: it contains '{{'"),
         ({"coderun": {"failedPhases": ["Failed", "Succeeded"]}}, "coderun: Succeeded is in succeededPhases and in failedPhases"),
@@ -145,6 +152,11 @@ def test_an_owner_that_names_no_secret_needs_a_secret_name() -> None:
 
 def test_numbers_may_be_texts_as_pulumi_writes_them() -> None:
     assert config_with(parallelism="7").parallelism == 7
+
+
+@pytest.mark.parametrize("schedule", ["17 3 * * *", "*/5 * * * *", "0 4 1-7 * SUN", "@daily"])
+def test_schedules_are_those_of_a_crontab(schedule: str) -> None:
+    assert config_with(gitMaintenance={"schedule": schedule}).git_maintenance.schedule == schedule
 
 
 def test_the_dev_stack_is_right() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-import yaml
 
 import payload
 from components.argo_types import Template, WorkflowSpec
@@ -15,8 +14,16 @@ from config.settings import StackConfig
 from tests.unit.stack_files import CREATED_CLASS, config_with
 
 TAG = re.compile(r"\{\{(.*?)\}\}")
-SCRIPTS = ("resolve", "init-worktree", "init-worktree-own-claim", "create-coderun", "create-coderun-own-claim", "cleanup", "keep-own-claim")
-LEAVES = (*SCRIPTS, "claim")
+SCRIPTS = (
+    "resolve",
+    "claim",
+    "init-worktree",
+    "init-worktree-own-claim",
+    "create-coderun",
+    "create-coderun-own-claim",
+    "cleanup",
+    "keep-own-claim",
+)
 BASE = "base/{{inputs.parameters.owner}}/{{inputs.parameters.repo}}.git"
 TREE = "trees/{{inputs.parameters.task-id}}"
 AGENT = {"image": "registry.example/agent:1", "command": ["sh", "-c", 'echo "$(date) $$ $HOME"']}
@@ -27,7 +34,15 @@ def config() -> StackConfig:
     return config_with(
         storage={"own": {"storageClass": {"name": "fast"}}},
         coderun={"spec": AGENT},
-        deadlines={"resolveSeconds": 100, "queueSeconds": 200, "initSeconds": 30, "fenceSeconds": 40, "runSeconds": 500, "cleanupSeconds": 60},
+        deadlines={
+            "resolveSeconds": 100,
+            "queueSeconds": 200,
+            "initSeconds": 30,
+            "fenceSeconds": 40,
+            "runSeconds": 500,
+            "cleanupSeconds": 60,
+            "claimSeconds": 70,
+        },
     )
 
 
@@ -136,13 +151,6 @@ def test_every_step_is_confined(templates: dict[str, Template], name: str) -> No
     }
 
 
-def test_the_claims_step_is_confined(templates: dict[str, Template]) -> None:
-    (container,) = json.loads(templates["claim"]["podSpecPatch"])["containers"]
-    assert container["name"] == "main"
-    assert container["resources"]["limits"]
-    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-
-
 def test_all_pods_have_one_user_that_is_not_root(spec: WorkflowSpec) -> None:
     assert spec["securityContext"] == {
         "runAsNonRoot": True,
@@ -170,6 +178,7 @@ def test_work_is_the_pods_own_and_has_no_claim_twice(templates: dict[str, Templa
     ("name", "claims"),
     [
         ("resolve", {}),
+        ("claim", {}),
         ("init-worktree", {"work": "coderun-shared"}),
         ("init-worktree-own-claim", {"work": "{{workflow.name}}-work", "seed": "coderun-shared"}),
         ("create-coderun", {}),
@@ -258,7 +267,7 @@ def test_every_task_gives_exactly_the_inputs_of_its_template(templates: dict[str
             assert (set(given(task)) if "arguments" in task else set()) == declared, task["name"]
 
 
-@pytest.mark.parametrize("name", LEAVES)
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_a_step_uses_declared_inputs_only(templates: dict[str, Template], name: str) -> None:
     template = templates[name]
     declared = {f"inputs.parameters.{parameter['name']}" for parameter in template["inputs"]["parameters"]} if "inputs" in template else set()
@@ -392,19 +401,27 @@ def test_messages_name_the_claim_of_the_step(templates: dict[str, Template]) -> 
 
 
 def test_the_own_claim(templates: dict[str, Template]) -> None:
-    resource = templates["claim"]["resource"]
-    manifest = yaml.safe_load(resource["manifest"])
-    assert resource["action"] == "apply"
-    assert manifest["metadata"]["name"] == "{{workflow.name}}-work"
+    manifest = claim(templates["claim"])
+    assert (manifest["apiVersion"], manifest["kind"]) == ("v1", "PersistentVolumeClaim")
+    assert (manifest["metadata"]["name"], manifest["metadata"]["namespace"]) == ("{{workflow.name}}-work", "argo")
+    assert manifest["metadata"]["labels"]["coderun/workflow-uid"] == "{{workflow.uid}}"
     assert manifest["metadata"]["labels"]["workflow"] == "{{workflow.name}}"
     assert manifest["metadata"]["ownerReferences"][0]["uid"] == "{{workflow.uid}}"
     assert manifest["spec"] == {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Gi"}}, "storageClassName": "fast"}
 
 
+def claim(template: Template) -> dict[str, Any]:
+    """The claim as the script gets it."""
+    manifest: dict[str, Any] = json.loads(env(template)["CLAIM_MANIFEST"].replace("$$", "$"))
+    return manifest
+
+
 def own_class(**storage: object) -> object:
     spec = workflow_template_spec(config_with(storage=storage), "blue")
-    (manifest,) = [template["resource"]["manifest"] for template in spec["templates"] if "resource" in template]
-    return yaml.safe_load(manifest)["spec"].get("storageClassName")
+    (template,) = [template for template in spec["templates"] if template["name"] == "claim"]
+    name = claim(template)["spec"].get("storageClassName")
+    assert env(template)["CLAIM_CLASS"] == (name or "")
+    return name
 
 
 def test_the_own_claims_class() -> None:
@@ -415,26 +432,38 @@ def test_the_own_claims_class() -> None:
 
 
 def test_waiting_is_never_ended_as_if_it_were_work(spec: WorkflowSpec, config: StackConfig) -> None:
-    assert spec["activeDeadlineSeconds"] == workflow_deadline_seconds(config) == 100 + 200 + 30 + 40 + 500 + 40 + SLACK_SECONDS
+    assert spec["activeDeadlineSeconds"] == workflow_deadline_seconds(config) == 100 + 200 + 70 + 30 + 40 + 500 + 40 + SLACK_SECONDS
 
 
 @pytest.mark.parametrize(
-    ("name", "variable"), [("resolve", "PAUSE_TIMEOUT_SECONDS"), ("create-coderun", "RUN_TIMEOUT_SECONDS"), ("cleanup", "CLEANUP_TIMEOUT_SECONDS")]
+    ("name", "variable"),
+    [
+        ("resolve", "PAUSE_TIMEOUT_SECONDS"),
+        ("claim", "CLAIM_TIMEOUT_SECONDS"),
+        ("create-coderun", "RUN_TIMEOUT_SECONDS"),
+        ("cleanup", "CLEANUP_TIMEOUT_SECONDS"),
+    ],
 )
 def test_a_scripts_own_deadline_comes_before_its_pods(templates: dict[str, Template], name: str, variable: str) -> None:
     assert int(env(templates[name])[variable]) < templates[name]["activeDeadlineSeconds"]
 
 
-@pytest.mark.parametrize("name", LEAVES)
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_every_step_ends_some_time_even_if_its_pod_never_starts(templates: dict[str, Template], name: str) -> None:
     template = templates[name]
     assert int(template["timeout"].removesuffix("s")) > template["activeDeadlineSeconds"]
 
 
+def test_a_pod_that_waits_for_its_claim_has_the_claims_time_on_top(templates: dict[str, Template]) -> None:
+    template = templates["init-worktree-own-claim"]
+    assert template["activeDeadlineSeconds"] == 30 + 40
+    assert template["timeout"] == f"{30 + 40 + 70}s"
+
+
 def test_an_agent_is_not_started_twice_in_one_tree(templates: dict[str, Template]) -> None:
     starters = {"create-coderun", "create-coderun-own-claim"}
     assert not [name for name in starters if "retryStrategy" in templates[name]]
-    for name in set(LEAVES) - starters:
+    for name in set(SCRIPTS) - starters:
         assert templates[name]["retryStrategy"]["retryPolicy"] == "OnError"
 
 

@@ -1,0 +1,91 @@
+"""The spec of the CronJob ``coderun-git-maintenance``."""
+
+from typing import Any, Final
+
+import payload
+from components.kubelet_text import literal
+from components.names import MANAGED_LABELS
+from components.workflow_template_spec import SLACK_SECONDS, container_security_context, git_resources, pod_security_context
+from config.quantities import quantity_bytes
+from config.settings import StackConfig
+
+MAINTENANCE_SCRIPTS: Final = ("task-messages.sh", "base-lock.sh", "maintain.sh")
+"""Files of payload/ that make the script, in this order (payload/README.md)."""
+
+_LOCK_SECONDS: Final = 5  # a lock that isn't had at once is held by a download, or by a pod that hangs: the base has its turn the next night
+_STARTING_SECONDS: Final = 3600  # later than that it would run into the day
+_FINISHED_SECONDS: Final = 7 * 24 * 60 * 60  # long enough to find out when a clone went
+
+
+def cron_job_spec(config: StackConfig) -> dict[str, Any]:
+    """Build the spec: one job at a time, never tried again. Its pod has no token, as it asks neither the cluster nor a git server.
+
+    Args:
+        config: The stack's settings.
+
+    Returns:
+        The spec, as it is applied.
+
+    Raises:
+        FileNotFoundError: A script of payload/ is missing.
+    """
+    settings, shared = config.git_maintenance, config.storage.shared
+    variables = {
+        "HOME": "/tmp",  # noqa: S108 - the pod's own emptyDir
+        "TMPDIR": "/tmp",  # noqa: S108 - as above
+        "BASE_ROOT": "/work/base",
+        "TREES_ROOT": "/work/trees",
+        "CLAIM_NAME": shared.claim_name,
+        "CLAIM_SIZE_BYTES": str(quantity_bytes(shared.size)),
+        "EVICT_ABOVE_PERCENT": str(settings.evict_above_percent),
+        "EXPIRE_DAYS": str(settings.expire_days),
+        "DEADLINE_SECONDS": str(settings.deadline_seconds),
+        "LOCK_TIMEOUT_SECONDS": str(_LOCK_SECONDS),
+        # A run that comes the moment after waits no longer than half of its patience.
+        "HOLD_SECONDS": str(max(1, config.git.lock_timeout_seconds // 2)),
+        "GIT_FOLDER": config.coderun.git_folder,
+    }
+    container = {
+        "name": "maintain",
+        "image": config.images.workspace,
+        "imagePullPolicy": config.image_pull_policy,
+        "command": ["sh", "-c", literal(payload.source(*MAINTENANCE_SCRIPTS))],
+        "workingDir": "/tmp",  # noqa: S108 - as above
+        "env": [{"name": name, "value": value} for name, value in variables.items()],
+        "resources": git_resources(config),
+        "securityContext": container_security_context(),
+        "volumeMounts": [
+            {"name": "claim", "mountPath": "/work/base", "subPath": "base"},
+            # To be counted only.
+            {"name": "claim", "mountPath": "/work/trees", "subPath": "trees", "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - as above
+        ],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    pod = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "securityContext": pod_security_context(config),
+        "containers": [container],
+        "volumes": [
+            {"name": "claim", "persistentVolumeClaim": {"claimName": shared.claim_name}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": config.resources.scratch}},
+        ],
+    }
+    return {
+        "schedule": settings.schedule,
+        "concurrencyPolicy": "Forbid",
+        "startingDeadlineSeconds": _STARTING_SECONDS,
+        "successfulJobsHistoryLimit": 1,
+        "failedJobsHistoryLimit": 3,
+        "jobTemplate": {
+            "metadata": {"labels": MANAGED_LABELS},
+            "spec": {
+                "backoffLimit": 0,
+                # The script's own deadline comes first.
+                "activeDeadlineSeconds": settings.deadline_seconds + SLACK_SECONDS,
+                "ttlSecondsAfterFinished": _FINISHED_SECONDS,
+                "template": {"metadata": {"labels": MANAGED_LABELS}, "spec": pod},
+            },
+        },
+    }

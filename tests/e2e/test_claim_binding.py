@@ -1,0 +1,131 @@
+"""Storage classes that never give a volume: the run ends in time and says why, and leaves nothing."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+
+from components.workflow_template_spec import workflow_template_spec
+from config.settings import StackConfig, StorageClass
+from config.stack_file import load_stack_file
+from tests.e2e import commands, stack
+from tests.e2e.runs import E2E_LABEL, NAMESPACE, Runs, messages, phase
+from tests.e2e.sightings import Sightings
+from tests.fixtures.coderun_controller.api import JsonObject
+from tests.fixtures.coderun_controller.phases import timestamp
+
+PROVISIONER: Final = "nobody.example.io"
+CLASSES: Final = {"immediate": "Immediate", "late": "WaitForFirstConsumer"}
+CASES: Final = ("missing", *CLASSES)
+CLAIM_SECONDS: Final = 15
+INIT_SECONDS: Final = 20
+FENCE_SECONDS: Final = 10
+SLACK_SECONDS: Final = 150.0
+"""Starts of pods, and Argo's and the controller's own rhythm, on 2 cores."""
+
+
+@dataclass(frozen=True)
+class Unbound:
+    """How a case ended."""
+
+    workflow: JsonObject
+    said: str
+    seconds: float
+
+
+def class_name(case: str) -> str:
+    """The class that a case's runs ask for."""
+    return f"e2e-{case}"
+
+
+def template(case: str) -> JsonObject:
+    """The dev stack's WorkflowTemplate with another class and shorter budgets, under a name of its own."""
+    config: StackConfig = load_stack_file(stack.STACK_FILE)
+    own = config.storage.own.model_copy(update={"storage_class": StorageClass(name=class_name(case))})
+    budgets = {"claim_seconds": CLAIM_SECONDS, "init_seconds": INIT_SECONDS, "fence_seconds": FENCE_SECONDS}
+    changed = config.model_copy(
+        update={"storage": config.storage.model_copy(update={"own": own}), "deadlines": config.deadlines.model_copy(update=budgets)}
+    )
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "WorkflowTemplate",
+        "metadata": {"name": f"e2e-unbound-{case}", "namespace": NAMESPACE},
+        "spec": workflow_template_spec(changed, "dev"),
+    }
+
+
+@pytest.fixture(scope="module")
+def templates() -> Iterator[dict[str, str]]:
+    """Two classes that nobody serves, and the name of a template for each case."""
+    classes = [
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {"name": class_name(case)},
+            "provisioner": PROVISIONER,
+            "volumeBindingMode": mode,
+        }
+        for case, mode in CLASSES.items()
+    ]
+    made = {case: template(case) for case in CASES}
+    manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": [*classes, *made.values()]})
+    try:
+        commands.run(["kubectl", "apply", "--server-side", "--force-conflicts", "-f", "-"], stdin=manifests)
+        yield {case: manifest["metadata"]["name"] for case, manifest in made.items()}
+    finally:
+        commands.run(["kubectl", "delete", "--ignore-not-found", "--wait=false", "-f", "-"], stdin=manifests)
+
+
+@pytest.fixture(scope="module")
+def unbound(runs: Runs, templates: dict[str, str]) -> dict[str, Unbound]:
+    """Runs every case at once."""
+    names = {}
+    for case, name in templates.items():
+        command = ["argo", "submit", "--from", f"workflowtemplate/{name}", "-n", NAMESPACE, "-l", f"{E2E_LABEL}=true", "-o", "name"]
+        for parameter in ("owner=exampleorg", "repo=sample", "usePVC=true"):
+            command += ["-p", parameter]
+        names[case] = commands.run(command).strip().splitlines()[-1].strip()
+    ended = runs.wait_ended(names.values(), 600)
+    found = {}
+    for case, name in names.items():
+        workflow = ended[name]
+        took = timestamp(workflow["status"]["finishedAt"]) - timestamp(workflow["metadata"]["creationTimestamp"])
+        found[case] = Unbound(workflow, messages(workflow), took.total_seconds())
+    return found
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_run_fails_in_time_with_the_remedy(unbound: dict[str, Unbound], runs: Runs, case: str) -> None:
+    found = unbound[case]
+    assert phase(found.workflow) == "Failed", runs.explain(found.workflow["metadata"]["name"])
+    assert "storage.own.storageClass" in found.said
+    assert "Remedy:" in found.said
+    budget = CLAIM_SECONDS + (INIT_SECONDS + FENCE_SECONDS if case == "late" else 0)
+    assert found.seconds < budget + SLACK_SECONDS
+
+
+def test_a_missing_class_is_named(unbound: dict[str, Unbound]) -> None:
+    said = unbound["missing"].said
+    assert "-work can't be bound (class e2e-missing)" in said
+    assert 'storageclass.storage.k8s.io "e2e-missing" not found' in said
+
+
+def test_a_provisioner_that_nobody_is_is_named_by_the_claims_step(unbound: dict[str, Unbound]) -> None:
+    said = unbound["immediate"].said
+    assert f"is not bound after {CLAIM_SECONDS} s (class e2e-immediate)" in said
+    assert PROVISIONER in said
+
+
+def test_a_provisioner_that_nobody_is_is_named_by_the_exit_handler(unbound: dict[str, Unbound]) -> None:
+    said = unbound["late"].said
+    assert "-work was not bound when the run ended" in said
+    assert PROVISIONER in said
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_agent_ran_and_nothing_is_left(unbound: dict[str, Unbound], runs: Runs, sightings: Sightings, case: str) -> None:
+    name = unbound[case].workflow["metadata"]["name"]
+    assert not sightings.coderun_seen(name)
+    assert runs.objects_left([name]) == []
