@@ -713,7 +713,6 @@ def test_names_that_are_no_repositorys_are_left_alone(bench: Bench) -> None:
 
 
 def test_a_claim_without_bases_is_no_trouble(bench: Bench) -> None:
-    (bench.base_root / ".tasks").mkdir()
     assert "0 base(s)" in maintain(bench).output
 
 
