@@ -9,6 +9,9 @@ TO ?= build/kept
 TASK_REPO ?= exampleorg/sample
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
+REPORTS := build/reports
+# Progress is shown as it is made.
+LONG := -v --reports $(REPORTS) -o log_cli=true --log-cli-level=INFO
 
 # On the built-in node every command runs with the node's PATH, kubeconfig and Pulumi backend; on
 # another cluster with what the shell has, and with the one context that was named.
@@ -20,7 +23,7 @@ RUN := $(PYTHON) -m operations.cluster --cluster $(CLUSTER) --context "$(CONTEXT
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-fast test-cluster lint preview render keys doctor policy pulumi kept-work \
+.PHONY: help up down test test-fast test-soak test-cluster soak chaos mutations results lint preview render keys doctor policy pulumi kept-work \
 	node fixtures stack first-task clean-cache
 
 help: ## list these commands
@@ -66,14 +69,35 @@ lint: $(INSTALLED)
 
 test-fast: lint ## lint, types, unit, policy and script tests, without a cluster
 	@$(PYTHON) -m pytest -q -n 2 \
-	  tests/unit tests/unit_fixtures tests/node tests/policy tests/plugin tests/payload
+	  tests/unit tests/unit_fixtures tests/node tests/policy tests/plugin tests/payload tests/mutations
 
-test: test-fast up test-cluster ## test-fast, then end to end on a real cluster
+test-soak: $(INSTALLED)
+	@$(PYTHON) -m pytest -q -n 2 tests/soak
+
+test: test-fast test-soak up test-cluster ## test-fast, a short soak, then end to end on a real cluster
 
 test-cluster: $(INSTALLED)
 	@$(RUN) $(PYTHON) -m pytest -v --durations=10 tests/e2e
+ifeq ($(CLUSTER),node)
+	@$(RUN) $(PYTHON) -m pytest -v --durations=10 tests/chaos
+endif
 	@$(RUN) $(PYTHON) -m pytest -q -n 2 tests/plugin_engine
 	@$(RUN) $(PYTHON) -m pytest -v tests/destroy
+
+soak: $(INSTALLED) ## the long soak after `make up`: 1000 inits, 400 runs by the scripts, 100 on the cluster
+	@$(PYTHON) -m pytest $(LONG) --repetitions 50 --runs 400 tests/soak
+	@$(RUN) $(PYTHON) -m pytest $(LONG) --runs 100 tests/soak_cluster
+	@echo "next: \`make results\` puts the reports into docs/soak-and-chaos.md"
+
+chaos: $(INSTALLED) ## the long chaos after `make up`, on the built-in node: kills, stops, restarts
+	@$(RUN) $(PYTHON) -m pytest $(LONG) --plan long tests/chaos
+	@echo "next: \`make results\` puts the report into docs/soak-and-chaos.md"
+
+mutations: $(INSTALLED) ## takes each guard out of a copy of the scripts and sees a test turn red
+	@$(PYTHON) -m tests.mutations --reports $(REPORTS)
+
+results: $(INSTALLED) ## copies the reports of soak, chaos and mutations into the docs
+	@$(PYTHON) -m tests.run_report $(REPORTS) docs/results docs/soak-and-chaos.md
 
 preview: $(INSTALLED) ## pulumi preview with the policy pack (STACK=dev)
 	@$(RUN) pulumi preview --diff --stack $(STACK) --policy-pack policies --non-interactive

@@ -86,6 +86,16 @@ def stop(name: str, seconds: float = 20.0) -> None:
     _pid_file(name).unlink(missing_ok=True)
 
 
+def kill(name: str) -> None:
+    """End the program as a crash does: it is told nothing, and its pid file stays. Nothing where it does not run."""
+    pid = running(name)
+    if pid is None:
+        return
+    os.kill(pid, signal.SIGKILL)
+    while running(name):
+        time.sleep(0.02)
+
+
 def last_lines(name: str, count: int = 15) -> str:
     """The end of the program's log, for an error message."""
     try:

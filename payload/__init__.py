@@ -7,19 +7,22 @@ script that it was submitted with, whatever a later ``pulumi up`` brings.
 from functools import cache
 from pathlib import Path
 
-_FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent
+"""Where the scripts are."""
+
 _SHEBANG = "#!"
 _TEMPLATE_TAG = "{{"
 
 
 @cache
-def source(*file_names: str) -> str:
-    """Join scripts of this folder into one, in the given order, for ``script.source`` of a template.
+def source(*file_names: str, folder: Path = FOLDER) -> str:
+    """Join scripts into one, in the given order, for ``script.source`` of a template.
 
     Only the first file keeps its shebang line. Later files may use the functions of earlier ones.
 
     Args:
-        file_names: Names of files in this folder, at least one.
+        file_names: Names of files in the folder, at least one.
+        folder: Where they are: here, unless a test has scripts of its own.
 
     Returns:
         The text of one script, ending in a newline.
@@ -32,7 +35,7 @@ def source(*file_names: str) -> str:
         raise ValueError("payload.source needs the name of at least one script")
     parts: list[str] = []
     for position, file_name in enumerate(file_names):
-        text = (_FOLDER / file_name).read_text(encoding="utf-8")
+        text = (folder / file_name).read_text(encoding="utf-8")
         if _TEMPLATE_TAG in text:
             raise ValueError(f"payload/{file_name} contains '{{{{', which Argo would replace. Remedy: hand the value in by an environment variable.")
         if position and text.startswith(_SHEBANG):

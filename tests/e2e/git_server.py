@@ -52,6 +52,15 @@ class GitServerControl:
         """Holds agents of branch gate/NAME."""
         self._api.request("DELETE", f"{CONTROL}/gates/{name}")
 
+    def stalled(self, repo: str) -> int:
+        """All requests that were held by a fault, since its start."""
+        return self._counter(repo, "stalled")
+
+    def commit(self, repo: str, ref: str, files: dict[str, str]) -> str:
+        """Puts a commit upon a ref, as somebody's push would, and returns its id."""
+        body = json.dumps({"ref": ref, "files": files}).encode()
+        return self._api.request("POST", f"{CONTROL}/commits/exampleorg/{repo}", body).decode().strip()
+
     def _counter(self, repo: str, name: str) -> int:
         counters = self.stats()["repositories"].get(f"exampleorg/{repo}", {})
         return int(counters.get(name, 0))
@@ -68,8 +77,19 @@ class GitServerControl:
     @contextmanager
     def fault(self, repo: str, kind: Literal["stall", "refuse"]) -> Iterator[None]:
         """A fault in one repository; gone afterwards, however the block ends."""
+        with self._faulty(repo, {kind: True}):
+            yield
+
+    @contextmanager
+    def stalled_download(self, repo: str, after: int) -> Iterator[None]:
+        """Downloads of one repository stop after so many bytes; gone afterwards, however the block ends."""
+        with self._faulty(repo, {"stall": "fetch", "after": after}):
+            yield
+
+    @contextmanager
+    def _faulty(self, repo: str, fault: dict[str, object]) -> Iterator[None]:
         path = f"{CONTROL}/faults/exampleorg/{repo}"
-        self._api.request("PUT", path, json.dumps({kind: True}).encode())
+        self._api.request("PUT", path, json.dumps(fault).encode())
         try:
             yield
         finally:

@@ -74,6 +74,7 @@ for base in /work/base/*/*.git; do
         git --git-dir="$base" for-each-ref --format="ref $base %(refname)" refs/coderun
     fi
 done
+list clone /work/base/*/*.staging
 """
 
 
@@ -86,7 +87,7 @@ class Volume:
         return commands.run(["kubectl", "exec", "-n", NAMESPACE, POD, "--", "sh", "-euc", script, "inspector", *arguments])
 
     def leftovers(self) -> frozenset[str]:
-        """Trees, git folders, admin folders, refs/coderun and task records, all that only a live run may have."""
+        """Trees, git folders, admin folders, refs/coderun, task records and unfinished clones, all that only a live run may have."""
         return frozenset(self.sh(LEFTOVERS).splitlines())
 
     def listing(self) -> frozenset[str]:

@@ -52,6 +52,16 @@ def test_a_program_that_ignores_the_request_is_killed() -> None:
     assert processes.running("program") is None
 
 
+def test_a_killed_program_is_started_again() -> None:
+    killed = _start(_STUBBORN)
+    processes.kill("program")
+    assert processes.running("program") is None
+    processes.log_file("program").write_text("")
+    assert _start(_ENDLESS) != killed
+    processes.stop("program")
+    processes.kill("program")
+
+
 def test_another_process_with_the_pid_is_not_taken_for_it(tmp_path: Path) -> None:
     pid = _start(_ENDLESS)
     file = tmp_path / "run" / "program.pid"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -227,6 +227,8 @@ class Bench:
     unprivileged: bool = False
     """Whether steps run as a user to whom permissions matter, as in their pods."""
     cluster: Cluster = field(init=False)
+    scripts: ClassVar[Path] = payload.FOLDER
+    """Where the scripts are taken from; changed for a whole session, by --payload."""
 
     def __post_init__(self) -> None:
         """Makes the claim's folders."""
@@ -337,7 +339,7 @@ class Bench:
         if not script.exists():
             # Whole at once: others may be about to read it.
             fresh = script.with_suffix(f".{number}")
-            fresh.write_text(payload.source(*STEPS[step]))
+            fresh.write_text(payload.source(*STEPS[step], folder=self.scripts))
             fresh.replace(script)
         return script
 

@@ -1,0 +1,1 @@
+"""Chaos tests: what a run goes through on a cluster that is broken on purpose."""

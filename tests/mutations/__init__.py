@@ -1,0 +1,1 @@
+"""Mutations of the scripts, each of which must turn a test red."""

@@ -1,0 +1,109 @@
+"""The mutations: one line each. A new guard in a script gets a line here."""
+
+from typing import Final, NamedTuple
+
+_INIT: Final = "tests/payload/test_init_worktree.py::"
+_CLEANUP: Final = "tests/payload/test_cleanup.py::"
+_FENCE: Final = "tests/payload/test_fence.py::"
+_SHARED: Final = "tests/payload/test_what_is_shared.py::"
+_CROWD: Final = "tests/soak/test_crowds.py::test_a_crowd[0]"
+
+
+class Mutation(NamedTuple):
+    """A guard that is taken out of a script.
+
+    Attributes:
+        name: What is then missing, or there.
+        file: The script, in payload/.
+        text: What is replaced; it must be there exactly once.
+        replacement: What takes its place.
+        test: The test that must turn red.
+    """
+
+    name: str
+    file: str
+    text: str
+    replacement: str
+    test: str
+
+
+MUTATIONS: Final = (
+    Mutation(
+        "without flock", "base-lock.sh", 'until flock -n "$1"; do', "until true; do", f"{_INIT}test_twenty_at_once_on_a_cold_base_download_it_once"
+    ),
+    Mutation(
+        "without a deadline for locks",
+        "base-lock.sh",
+        'if is_past "$take_lock_until"; then',
+        "if false; then",
+        f"{_INIT}test_a_lock_that_is_never_given_up_ends_the_task_in_time",
+    ),
+    Mutation(
+        "without the second look at the commit",
+        "init-worktree.sh",
+        '    if ! has_commit "$COMMIT"; then',
+        "    if true; then",
+        f"{_SHARED}test_who_waited_for_a_fetch_of_its_own_commit_does_not_fetch_it_again",
+    ),
+    Mutation("with --depth in the clone", "init-worktree.sh", "git clone --bare --progress", "git clone --bare --depth=1 --progress", _CROWD),
+    Mutation("with --depth in the fetch", "init-worktree.sh", " fetch --progress --no-tags", " fetch --depth=1 --progress --no-tags", _CROWD),
+    Mutation(
+        "with tracking branches",
+        "init-worktree.sh",
+        '--detach --no-checkout --lock --reason "$WORKFLOW_UID" "$TREE" "$COMMIT"',
+        '--track -B "task/$TASK_ID" --no-checkout --lock --reason "$WORKFLOW_UID" "$TREE" refs/heads/main',
+        f"{_SHARED}test_a_run_leaves_the_bases_own_refs_and_config_as_they_were",
+    ),
+    Mutation(
+        "with worktree prune in cleanup",
+        "cleanup.sh",
+        "        remove_admin_folders\n",
+        '        remove_admin_folders\n        git --git-dir="$BASE" worktree prune\n',
+        f"{_SHARED}test_a_tree_that_cleanup_does_not_see_is_not_taken_for_gone",
+    ),
+    Mutation(
+        "with prune in cleanup",
+        "cleanup.sh",
+        "        unlock_base\n",
+        '        git --git-dir="$BASE" gc --quiet --prune=now\n        unlock_base\n',
+        f"{_SHARED}test_cleanup_leaves_objects_to_maintenance",
+    ),
+    Mutation(
+        "without the fence",
+        "init-worktree.sh",
+        "started=$(now)\nfence\n",
+        "started=$(now)\n",
+        f"{_FENCE}test_who_holds_the_key_still_goes_on[stopped-True]",
+    ),
+    Mutation(
+        "without the fence for pods",
+        "fence.sh",
+        '    end_pods "$fence_until" $fence_ended\n\n    # 2.',
+        "\n    # 2.",
+        f"{_FENCE}test_who_holds_the_key_still_goes_on[stopped-True]",
+    ),
+    Mutation(
+        "without the UID check of records",
+        "cleanup.sh",
+        '            "$WORKFLOW_UID$tab"*) ;;',
+        "            *) ;;",
+        f"{_CLEANUP}test_touches_only_its_own",
+    ),
+    Mutation(
+        "without the UID check of CodeRuns",
+        "cleanup.sh",
+        'if [ "$answer" = "$WORKFLOW_UID" ]; then',
+        'if [ -n "$answer" ]; then',
+        f"{_CLEANUP}test_a_coderun_of_another_workflow_of_the_same_name_stays",
+    ),
+    Mutation(
+        "without the UID check of admin folders", "base-lock.sh", '= "$WORKFLOW_UID" ]; then', '!= "" ]; then', f"{_CLEANUP}test_touches_only_its_own"
+    ),
+    Mutation(
+        "without the UID in the task's record",
+        "init-worktree.sh",
+        '    if [ "$(first_line "$RECORD")" != "$claim_line" ]; then',
+        "    if false; then",
+        f"{_INIT}test_one_task_id_is_one_runs",
+    ),
+)

@@ -1,0 +1,1 @@
+"""A soak test on the cluster."""
