@@ -9,7 +9,7 @@ from components.workflow_template_spec import SLACK_SECONDS, container_security_
 from config.quantities import quantity_bytes
 from config.settings import StackConfig
 
-MAINTENANCE_SCRIPTS: Final = ("task-messages.sh", "base-lock.sh", "maintain.sh")
+MAINTENANCE_SCRIPTS: Final = ("task-messages.sh", "base-lock.sh", "task-removal.sh", "maintain.sh")
 """Files of payload/ that make the script, in this order (payload/README.md)."""
 
 _LOCK_SECONDS: Final = 5  # a lock that isn't had at once is held by a download, or by a pod that hangs: the base has its turn the next night

@@ -10,6 +10,7 @@ from components.workflow_template_spec import (
     api_variables,
     container_security_context,
     environment,
+    git_folder_variables,
     git_resources,
     kept_variables,
     pod_security_context,
@@ -55,6 +56,7 @@ def cron_job_spec(config: StackConfig) -> dict[str, Any]:
     variables = {
         **api_variables(config),
         **root_variables(),
+        **git_folder_variables(config),
         **kept_variables(config),
         "LOCK_TIMEOUT_SECONDS": str(_LOCK_SECONDS),
         "FENCE_TIMEOUT_SECONDS": str(config.deadlines.fence_seconds),

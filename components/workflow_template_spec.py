@@ -303,7 +303,7 @@ def _claim(config: StackConfig, stack: str) -> Template:
 
 def _init_worktree(config: StackConfig) -> Template:
     volumes: list[Volume] = [{"name": "work", "persistentVolumeClaim": {"claimName": config.storage.shared.claim_name}}]
-    return _init(config, "init-worktree", volumes, [], _git_folder_variables(config))
+    return _init(config, "init-worktree", volumes, [], git_folder_variables(config))
 
 
 def _init_worktree_own_claim(config: StackConfig) -> Template:
@@ -412,7 +412,7 @@ def _cleanup(config: StackConfig) -> Template:
     variables = {
         **_run_variables(config),
         **root_variables(),
-        **_git_folder_variables(config),
+        **git_folder_variables(config),
         **kept_variables(config),
         **_exit_variables(config),
         "OWN_CLAIM_FILE": "/work/own-claim",
@@ -532,7 +532,8 @@ def _exit_variables(config: StackConfig) -> dict[str, str]:
     }
 
 
-def _git_folder_variables(config: StackConfig) -> dict[str, str]:
+def git_folder_variables(config: StackConfig) -> dict[str, str]:
+    """Say who writes in the bases of the shared claim, and how messages name it."""
     return {"GIT_FOLDER": config.coderun.git_folder, "CLAIM_NAME": config.storage.shared.claim_name}
 
 

@@ -146,7 +146,8 @@ remove_orphan() (
     fi
     case $1 in
         ref)
-            git --git-dir="$BASE" update-ref -d "$4" 2>"$SCRATCH/git-error" ||
+            printf 'delete %s\n' "$4" >"$SCRATCH/unpin"
+            update_base_refs "$SCRATCH/unpin" ||
                 fail "ref $(quoted "$4") of $(quoted "$BASE") can't be deleted: $(clean "$(tail -n 2 "$SCRATCH/git-error")" 200). Remedy: repair or remove the base when no run uses it."
             ;;
         admin-folder) remove_folder "$4" "$1" ;;

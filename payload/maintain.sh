@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# maintain: tidies the bases of the shared claim, one after the other, and evicts idle ones when the claim fills up. Needs task-messages.sh and base-lock.sh.
+# maintain: tidies the bases of the shared claim, one after the other, and evicts idle ones when the claim fills up. Needs task-messages.sh, base-lock.sh
+# and task-removal.sh.
 # It asks no server and no cluster. It may be killed at any moment: every base is sound after each single step.
 # Input: BASE_ROOT TREES_ROOT CLAIM_NAME CLAIM_SIZE_BYTES EVICT_ABOVE_PERCENT EXPIRE_DAYS DEADLINE_SECONDS
 #        LOCK_TIMEOUT_SECONDS (a base whose lock isn't had in that time is left for the next night)

@@ -6,6 +6,9 @@ _INIT: Final = "tests/payload/test_init_worktree.py::"
 _CLEANUP: Final = "tests/payload/test_cleanup.py::"
 _FENCE: Final = "tests/payload/test_fence.py::"
 _SHARED: Final = "tests/payload/test_what_is_shared.py::"
+_SWEEP: Final = "tests/payload/test_sweep.py::"
+_PRIVATE: Final = "tests/payload/test_private_git_folder.py::"
+_MAINTAIN: Final = "tests/payload/test_maintain.py::"
 _CROWD: Final = "tests/soak/test_crowds.py::test_a_crowd[0]"
 
 
@@ -52,20 +55,20 @@ MUTATIONS: Final = (
         "init-worktree.sh",
         '--detach --no-checkout --lock --reason "$WORKFLOW_UID" "$TREE" "$COMMIT"',
         '--track -B "task/$TASK_ID" --no-checkout --lock --reason "$WORKFLOW_UID" "$TREE" refs/heads/main',
-        f"{_SHARED}test_a_run_leaves_the_bases_own_refs_and_config_as_they_were",
+        f"{_SHARED}test_a_run_leaves_the_bases_own_refs_and_config_as_they_were[shared]",
     ),
     Mutation(
         "with worktree prune in cleanup",
-        "cleanup.sh",
+        "task-removal.sh",
         "        remove_admin_folders\n",
         '        remove_admin_folders\n        git --git-dir="$BASE" worktree prune\n',
-        f"{_SHARED}test_a_tree_that_cleanup_does_not_see_is_not_taken_for_gone",
+        f"{_SHARED}test_a_tree_that_cleanup_does_not_see_is_not_taken_for_gone[shared]",
     ),
     Mutation(
         "with prune in cleanup",
-        "cleanup.sh",
-        "        unlock_base\n",
-        '        git --git-dir="$BASE" gc --quiet --prune=now\n        unlock_base\n',
+        "task-removal.sh",
+        "    unlock_base\n    # Outside of the lock",
+        '    git --git-dir="$BASE" gc --quiet --prune=now\n    unlock_base\n    # Outside of the lock',
         f"{_SHARED}test_cleanup_leaves_objects_to_maintenance",
     ),
     Mutation(
@@ -92,12 +95,44 @@ MUTATIONS: Final = (
     Mutation(
         "without the UID check of CodeRuns",
         "cleanup.sh",
-        'if [ "$answer" = "$WORKFLOW_UID" ]; then',
-        'if [ -n "$answer" ]; then',
+        'if [ "${answer#*|}" = "$WORKFLOW_UID" ]; then',
+        'if [ "$answer" != "" ]; then',
         f"{_CLEANUP}test_a_coderun_of_another_workflow_of_the_same_name_stays",
     ),
     Mutation(
-        "without the UID check of admin folders", "base-lock.sh", '= "$WORKFLOW_UID" ]; then', '!= "" ]; then', f"{_CLEANUP}test_touches_only_its_own"
+        "without the UID check of admin folders",
+        "task-removal.sh",
+        '"gitdir:$tree/.git" | "locked:$uid") ;;',
+        "gitdir:* | locked:*) ;;",
+        f"{_CLEANUP}test_touches_only_its_own[shared]",
+    ),
+    Mutation(
+        "without the UID in deletions",
+        "coderun-end.sh",
+        '\\"preconditions\\":{\\"uid\\":\\"$4\\"},',
+        "",
+        f"{_SWEEP}test_a_name_that_came_again_is_not_hit[step pod]",
+    ),
+    Mutation(
+        "without the sweep's second look",
+        "claim-leftovers.sh",
+        'remove_task "$1" "$3" "$4" look_again "$2" "$1"',
+        'remove_task "$1" "$3" "$4"',
+        f"{_SWEEP}test_whatever_of_a_run_shows_at_the_second_look_keeps_it[workflow]",
+    ),
+    Mutation(
+        "without the second look before the pin",
+        "init-worktree.sh",
+        '    if ! [ -d "$BASE/objects" ] || ! scratch_git cat-file -e "$COMMIT" 2>/dev/null; then',
+        "    if false; then",
+        f"{_PRIVATE}test_a_base_that_is_evicted_before_the_commit_is_pinned_is_cloned_again",
+    ),
+    Mutation(
+        "without a look at new pins before old objects are dropped",
+        "maintain.sh",
+        "if ! is_wanted_again; then",
+        "if true; then",
+        f"{_MAINTAIN}test_what_is_pinned_between_the_look_and_the_drop_stays",
     ),
     Mutation(
         "without the UID in the task's record",

@@ -5,13 +5,14 @@ from pathlib import Path
 from tests.fixtures.git_server import GitServer
 from tests.fixtures.git_server.repositories import add_commit, git
 from tests.fixtures.git_server.state import Fault
-from tests.payload.steps import OWNER, REPO, Bench, wait_until
+from tests.payload.steps import OWNER, REPO, SHARED_GIT_FOLDER, Bench, wait_until
 
 
 def own_refs(base: Path) -> str:
     return git(base, "for-each-ref", "--format=%(refname) %(objectname) %(upstream)", "refs/heads", "refs/tags", "refs/remotes")
 
 
+@SHARED_GIT_FOLDER
 def test_a_run_leaves_the_bases_own_refs_and_config_as_they_were(bench: Bench) -> None:
     bench.init(1).assert_succeeded()
     before = own_refs(bench.base()), (bench.base() / "config").read_text()
@@ -20,6 +21,7 @@ def test_a_run_leaves_the_bases_own_refs_and_config_as_they_were(bench: Bench) -
     assert (own_refs(bench.base()), (bench.base() / "config").read_text()) == before
 
 
+@SHARED_GIT_FOLDER
 def test_a_tree_that_cleanup_does_not_see_is_not_taken_for_gone(bench: Bench) -> None:
     bench.init(1).assert_succeeded()
     bench.init(2).assert_succeeded()
