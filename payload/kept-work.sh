@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# What a run that did not succeed had not pushed is kept before its tree goes: commits as a bundle, changes as a patch. Needs task-messages.sh
-# and base-lock.sh (git_environment and use_repository called). The agent's pods have ended by then.
+# What a run that did not succeed had not pushed is kept before its tree goes: commits as a bundle, changes as a patch. Needs task-messages.sh,
+# base-lock.sh (git_environment and use_repository called) and, but for own claims, task-removal.sh. The agent's pods have ended by then.
 # Input: KEPT_ROOT KEPT_MAX_BYTES (0: nothing is kept) KEPT_DAYS KEPT_MEMORY_KIB KEPT_TIMEOUT_SECONDS WORKFLOW_UID;
 #        optional WORKFLOW_NAME, OWN_GIT (own claim, mounted read-only: its git folder; TREE is then on it as well).
 #
@@ -79,6 +79,22 @@ is_plain() {
         [ ! -e "$1/info/alternates" ] && [ ! -e "$1/info/http-alternates" ]
 }
 
+# open_up_task: what its git folder and tree need to be read by git at all. Under the base's lock: by the record the task is still ours. Fails if it isn't.
+open_up_task() {
+    record_is_ours "${kept_repo%%/*}" "${kept_repo#*/}" || return 1
+    if [ -d "$PRIVATE" ] && [ ! -h "$PRIVATE" ]; then
+        kept_run find "$PRIVATE" -type d ! -perm -700 -exec chmod u+rwx {} \; 2>/dev/null || true
+        # A link could name what other tasks have, a pipe would block git.
+        kept_run find "$PRIVATE" ! -type f ! -type d -exec rm -f -- {} + 2>/dev/null || true
+        rm -f -- "$PRIVATE/objects/info/alternates" "$PRIVATE/objects/info/http-alternates" 2>/dev/null || true
+    fi
+    if [ -d "$TREE" ] && [ ! -h "$TREE" ]; then
+        kept_run find "$TREE" -type d ! -perm -700 -exec chmod u+rwx {} \; 2>/dev/null || true
+        kept_run find "$TREE" -type f ! -perm -400 -exec chmod u+r {} + 2>/dev/null || true
+        kept_run find "$TREE" ! -type f ! -type d ! -type l -exec rm -f -- {} + 2>/dev/null || true
+    fi
+}
+
 # find_task_git: where the task's refs and objects are: $kept_source, $kept_admin, $kept_objects, and whether other branches than HEAD's go with it.
 find_task_git() {
     kept_objects=$BASE/objects
@@ -87,10 +103,6 @@ find_task_git() {
         kept_source=$OWN_GIT
     elif [ -d "$PRIVATE" ] && [ ! -h "$PRIVATE" ]; then
         kept_source=$PRIVATE
-        kept_run find "$PRIVATE" -type d ! -perm -700 -exec chmod u+rwx {} \; 2>/dev/null || true
-        # A link could name what other tasks have, a pipe would block git.
-        kept_run find "$PRIVATE" ! -type f ! -type d -exec rm -f -- {} + 2>/dev/null || true
-        rm -f -- "$PRIVATE/objects/info/alternates" "$PRIVATE/objects/info/http-alternates" 2>/dev/null || true
     else
         # Branches of a shared git folder stay in it.
         kept_source=$BASE
@@ -239,11 +251,6 @@ keep_changes() {
     if [ -f "$kept_new/work.bundle" ]; then
         kept_room=$((KEPT_MAX_BYTES - $(wc -c <"$kept_new/work.bundle")))
     fi
-    if [ -z "${OWN_GIT:-}" ]; then
-        kept_run find "$TREE" -type d ! -perm -700 -exec chmod u+rwx {} \; 2>/dev/null || true
-        kept_run find "$TREE" -type f ! -perm -400 -exec chmod u+r {} + 2>/dev/null || true
-        kept_run find "$TREE" ! -type f ! -type d ! -type l -exec rm -f -- {} + 2>/dev/null || true
-    fi
     if ! kept_git read-tree "$kept_from"; then
         leave_out "changes: commit $kept_from can't be read: $(kept_said)"
         return 0
@@ -317,6 +324,14 @@ keep_work() {
     fi
     : >"$SCRATCH/kept-notes"
     rm -f "$SCRATCH/kept-left"
+    # An own claim is mounted read-only, and has one task.
+    if [ -z "${OWN_GIT:-}" ]; then
+        lock_base
+        kept_is_ours=yes
+        open_up_task || kept_is_ours=no
+        unlock_base
+        [ "$kept_is_ours" = yes ] || return 0
+    fi
     find_task_git || return 0
     if [ -e "$kept_new/attempts" ] && [ "$(wc -l <"$kept_new/attempts")" -ge 2 ]; then
         say "kept work: nothing of task $1, as two attempts were cut short"

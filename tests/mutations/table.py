@@ -121,6 +121,13 @@ MUTATIONS: Final = (
         f"{_SWEEP}test_whatever_of_a_run_shows_at_the_second_look_keeps_it[workflow]",
     ),
     Mutation(
+        "without a look at the record before work is kept",
+        "kept-work.sh",
+        '    record_is_ours "${kept_repo%%/*}" "${kept_repo#*/}" || return 1\n',
+        "",
+        f"{_SWEEP}test_the_next_run_of_a_task_id_is_not_hit_by_a_sweep_that_saw_the_one_before",
+    ),
+    Mutation(
         "without the second look before the pin",
         "init-worktree.sh",
         '    if ! [ -d "$BASE/objects" ] || ! scratch_git cat-file -e "$COMMIT" 2>/dev/null; then',

@@ -11,19 +11,32 @@ from typing import Any
 import pytest
 
 from tests.fixtures.git_server.repositories import git
-from tests.payload.private_git_folder import give_private_git_folder
-from tests.payload.steps import CRON_JOB_UID, KEY, OWNER, POD_LABEL, REPO, Bench, Outcome, held_lock, uid, wait_until
+from tests.payload.steps import (
+    BOTH_GIT_FOLDERS,
+    CRON_JOB_UID,
+    KEY,
+    OWNER,
+    POD_LABEL,
+    REPO,
+    SHARED_GIT_FOLDER,
+    Bench,
+    Outcome,
+    held_lock,
+    uid,
+    wait_until,
+)
 
 WORKFLOWS = "/apis/argoproj.io/v1alpha1/namespaces/argo/workflows?labelSelector=workflows.argoproj.io%2Fcompleted%21%3Dtrue"
 CODERUN_PATH = "/apis/platform.example.io/v1alpha1/namespaces/argo/coderuns/%s"
 LOOK_AT_RUN = "workflows.argoproj.io,pods,coderuns.platform.example.io"
-OF_TASK_2 = [
-    "base/.tasks/task-2",
-    "base/exampleorg/sample.git/worktrees/task-2",
-    "refs/coderun/task-2",
-    "trees/task-2",
-]
 NOTHING_KEPT = {"KEPT_MAX_BYTES": "0"}
+
+
+def of_task(bench: Bench, number: int) -> list[str]:
+    """All that a run has on the claim."""
+    task = f"task-{number}"
+    git_folder = f"base/.private/{task}" if bench.git_folder == "private" else f"base/exampleorg/sample.git/worktrees/{task}"
+    return sorted([git_folder, f"base/.tasks/{task}", f"refs/coderun/{task}", f"trees/{task}"])
 
 
 def live(bench: Bench, number: int) -> None:
@@ -50,12 +63,10 @@ def summary(outcome: Outcome) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("how", ["deleted", "Failed", "Error", "Succeeded"])
-@pytest.mark.parametrize("git_folder", ["private", "shared"])
-def test_nothing_of_a_gone_run_is_left_and_a_live_one_is_unharmed(bench: Bench, how: str, git_folder: str) -> None:
+@BOTH_GIT_FOLDERS
+def test_nothing_of_a_gone_run_is_left_and_a_live_one_is_unharmed(bench: Bench, how: str) -> None:
     live(bench, 1)
     live(bench, 2)
-    if git_folder == "private":
-        give_private_git_folder(bench, "task-1")
     bench.cluster.put("persistentvolumeclaims", "run-1-work", labels={"coderun/workflow-uid": uid(1)}, owner=uid(1))
     bench.cluster.put("persistentvolumeclaims", "run-2-work", labels={"coderun/workflow-uid": uid(2)}, owner=uid(2))
     bench.cluster.put("persistentvolumeclaims", "coderun-shared")
@@ -65,7 +76,7 @@ def test_nothing_of_a_gone_run_is_left_and_a_live_one_is_unharmed(bench: Bench, 
         bench.cluster.workflow("run-1", 1, phase=how)
     outcome = bench.sweep()
     outcome.assert_succeeded()
-    assert bench.leftovers() == OF_TASK_2
+    assert bench.leftovers() == of_task(bench, 2)
     assert bench.status("task-2") == "?? work.txt\n"
     bench.assert_sound()
     assert bench.cluster.names("coderuns") == {"run-2"}
@@ -88,7 +99,7 @@ def test_a_run_whose_init_is_cut_short_leaves_nothing_either(bench: Bench) -> No
     (bench.base().with_name("sample.staging") / "objects").mkdir(parents=True)
     outcome = bench.sweep()
     outcome.assert_succeeded()
-    assert bench.leftovers() == sorted([f"base/.tasks/.claim-{uid(2)}", *OF_TASK_2])
+    assert bench.leftovers() == sorted([f"base/.tasks/.claim-{uid(2)}", *of_task(bench, 2)])
     assert f"removed marker of run {uid(1)}: no workflow" in outcome.output
     assert "removed an unfinished clone of exampleorg/sample\n" in outcome.output
 
@@ -177,7 +188,7 @@ def test_a_run_that_begins_while_the_sweep_is_at_work_is_unharmed(bench: Bench, 
             wanted = ["base/.private/task-2", "base/.tasks/task-2", "refs/coderun/task-2", "trees/task-2"]
         else:
             live(bench, 2)
-            wanted = OF_TASK_2
+            wanted = of_task(bench, 2)
     step.outcome().assert_succeeded()
     assert bench.leftovers() == wanted
     assert bench.cluster.names("coderuns") == {"run-2"}
@@ -351,17 +362,18 @@ def orphans(bench: Bench) -> dict[str, Path]:
     (bench.base_root / ".tasks" / "task-1").unlink()
     found = {
         "tree": bench.tree("task-1"),
-        "admin folder": bench.base() / "worktrees" / "task-1",
+        "admin folder": bench.admin("task-1"),
         "git folder": bench.base_root / ".private" / "task-1",
         "loose ref": bench.base() / "refs" / "coderun" / "task-1",
         "given up": bench.trees / ".removed.abcdef",
         "given up git folder": bench.base_root / ".private" / ".removed.abcdef",
     }
     for name in ("git folder", "given up", "given up git folder"):
-        (found[name] / "objects").mkdir(parents=True)
+        (found[name] / "objects").mkdir(parents=True, exist_ok=True)
     return found
 
 
+@BOTH_GIT_FOLDERS
 def test_what_has_no_record_goes(bench: Bench) -> None:
     found = orphans(bench)
     git(bench.base(), "update-ref", "refs/coderun/task-3", "refs/heads/main")
@@ -371,7 +383,7 @@ def test_what_has_no_record_goes(bench: Bench) -> None:
     outcome = bench.sweep()
     outcome.assert_succeeded()
     assert [name for name, path in found.items() if path.exists()] == []
-    assert bench.leftovers() == OF_TASK_2
+    assert bench.leftovers() == of_task(bench, 2)
     assert bench.status("task-2") == ""
     assert "'refs/coderun/task-4': no run has a record of task task-4, and no pod mounts it" in outcome.output
     assert summary(outcome)["removed"] == outcome.output.count("sweep: removed ")
@@ -387,6 +399,7 @@ def test_packed_task_refs_go_too(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("sign", ["a living pod mounts its tree", "its workflow is unfinished", "a living pod mounts its tree at the second look"])
+@SHARED_GIT_FOLDER
 def test_what_has_no_record_but_a_live_run_stays(bench: Bench, sign: str) -> None:
     found = orphans(bench)
     wanted = ["tree", "git folder", "loose ref", "admin folder"]
@@ -434,6 +447,7 @@ def test_a_sweep_that_was_cut_short_leaves_nothing_for_good(bench: Bench, then: 
     assert bench.leftovers() == []
 
 
+@SHARED_GIT_FOLDER
 def test_admin_folders_of_a_live_run_stay_under_any_name(bench: Bench) -> None:
     live(bench, 1)
     admin = bench.base() / "worktrees" / "task-1"
@@ -484,7 +498,7 @@ def test_a_damaged_record_deletes_nothing_and_is_named(bench: Bench, line: str) 
     outcome = bench.sweep()
     outcome.assert_refused("the record", "damaged", "look at it and delete it")
     # The rest goes.
-    assert bench.leftovers() == [path.replace("task-2", "task-1") for path in OF_TASK_2]
+    assert bench.leftovers() == of_task(bench, 1)
     (bench.base_root / ".tasks" / "task-1").unlink()
     bench.sweep().assert_succeeded()
     assert bench.leftovers() == []
@@ -502,7 +516,7 @@ def test_a_record_that_is_no_file_deletes_nothing(bench: Bench, sort: str) -> No
     else:
         os.mkfifo(record)
     bench.sweep().assert_refused("the record", "damaged")
-    assert [path for path in bench.leftovers() if "task-2" in path] == OF_TASK_2
+    assert [path for path in bench.leftovers() if "task-2" in path] == of_task(bench, 2)
 
 
 def test_one_thing_that_cannot_be_removed_does_not_keep_the_rest(bench: Bench) -> None:
@@ -513,7 +527,7 @@ def test_one_thing_that_cannot_be_removed_does_not_keep_the_rest(bench: Bench) -
         outcome = bench.sweep(LOCK_TIMEOUT_SECONDS="0")
     outcome.assert_refused("sweep: failed on: task task-1;", "the next sweep tries again")
     assert "lock of the base" in outcome.errors
-    assert bench.leftovers() == [path.replace("task-2", "task-1") for path in OF_TASK_2]
+    assert bench.leftovers() == of_task(bench, 1)
     assert summary(outcome)["failed"] == 1
     bench.sweep().assert_succeeded()
     assert bench.leftovers() == []
@@ -535,7 +549,7 @@ def test_two_sweeps_at_once_are_harmless(bench: Bench) -> None:
     outcomes = [step.outcome(120) for step in steps]
     for outcome in outcomes:
         outcome.assert_succeeded()
-    assert bench.leftovers() == [path.replace("task-2", "task-6") for path in OF_TASK_2]
+    assert bench.leftovers() == of_task(bench, 6)
     assert sorted(summary(outcome)["removed"] for outcome in outcomes) == [0, 5]
 
 
