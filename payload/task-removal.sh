@@ -32,7 +32,8 @@ raise_folders() {
         shift 2
         number=0
         for folder; do
-            if [ "${#folder}" -gt $((${#top} + 1500)) ] && mv -- "$folder" "$top/raised.$turn.$number" 2>/dev/null; then
+            # Below one that has just been moved nothing is where it was.
+            if [ "${#folder}" -gt $((${#top} + 1500)) ] && [ -d "$folder" ] && mv -- "$folder" "$top/raised.$turn.$number" 2>/dev/null; then
                 number=$((number + 1))
             fi
         done' sh "$1" "$2" {} + 2>/dev/null || true
@@ -80,8 +81,17 @@ set_aside() {
     if [ ! -e "$1" ] && [ ! -h "$1" ]; then
         return 0
     fi
-    aside=$(mktemp -u "${1%/*}/.removed.XXXXXX")
+    aside=$(mktemp -u "${1%/*}/.removed.${1##*/}.${WORKFLOW_UID:-nobody}.XXXXXX")
     mv -- "$1" "$aside" 2>"$SCRATCH/rm-error" || fail_storage "removal of the $2 $(quoted "$1")" "$SCRATCH/rm-error"
+}
+
+# remove_set_aside PATH WHAT: all that this run has set aside of it, now and when a removal was cut short.
+remove_set_aside() {
+    for aside in "${1%/*}/.removed.${1##*/}.$WORKFLOW_UID."*; do
+        if [ -e "$aside" ] || [ -h "$aside" ]; then
+            remove_folder "$aside" "$2"
+        fi
+    done
 }
 
 # record_is_ours: the task id may have gone to another run, once somebody else has removed the task.
@@ -105,9 +115,7 @@ remove_task() {
         return 1
     fi
     set_aside "$TREE" tree
-    aside_tree=$aside
     set_aside "$PRIVATE" 'git folder'
-    aside_private=$aside
     if [ -d "$BASE" ]; then
         remove_admin_folders
         printf 'delete %s\n' "$TASK_REF" >"$SCRATCH/unpin"
@@ -116,8 +124,8 @@ remove_task() {
     fi
     unlock_base
     # Outside of the lock, as a big tree takes its time.
-    [ -z "$aside_tree" ] || remove_folder "$aside_tree" tree
-    [ -z "$aside_private" ] || remove_folder "$aside_private" 'git folder'
+    remove_set_aside "$TREE" tree
+    remove_set_aside "$PRIVATE" 'git folder'
     # A clone of ours that was cut short. Whoever holds the lock is at work there and looks after it.
     if [ -e "$STAGING" ] && (flock -n 8 && rm -rf -- "$STAGING") 8>>"$FETCH_LOCK"; then
         say "removed an unfinished clone of $removal_owner/$removal_repo"

@@ -163,11 +163,19 @@ class Store:
         path = self.path(f"{applied['kind'].lower()}s", applied["metadata"]["name"])
         path.parent.mkdir(parents=True, exist_ok=True)
         behaviour = self.folder / "applied-behave.json"
-        uid = json.loads(path.read_text())["metadata"]["uid"] if path.exists() else f"applied-{applied['metadata']['name']}-{time.time_ns()}"
+        uid = json.loads(path.read_text())["metadata"]["uid"] if path.exists() else self.fresh_uid(path)
         made: dict[str, Any] = {**applied, "metadata": {**applied["metadata"], "uid": uid}}
         made |= json.loads(behaviour.read_text()) if behaviour.exists() else {}
         replace(path, made)
         return made
+
+    def fresh_uid(self, path: Path) -> str:
+        """Make a UID for an object of a name, which may come again and then gets another."""
+        names = path.with_suffix(".uids")
+        with names.open("a") as file:
+            file.write(".")
+        again = names.stat().st_size
+        return f"applied-{path.stem}" + (f"-{again}" if again > 1 else "")
 
     def delete_by_path(self, raw: str, options: dict[str, Any]) -> None:
         """Delete as ``kubectl delete --raw`` does with a body. One without a UID is refused here, as no script may send it."""

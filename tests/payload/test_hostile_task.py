@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.coderun_controller.pods import IDENTITY
 from tests.fixtures.git_server import GitServer
 from tests.fixtures.git_server.repositories import git
 from tests.payload.steps import OWNER, REPO, UNPRIVILEGED, Bench
@@ -39,13 +40,12 @@ TRAPS = {
     "fsmonitor": Trap('git config core.fsmonitor "$trap"'),
     "fsmonitor of an included file": Trap('printf "[core]\\n\\tfsmonitor = %s\\n" "$trap" >"$folder/more"; git config include.path more'),
     "fsmonitor of the worktree's config": Trap('git config extensions.worktreeConfig true; git config --worktree core.fsmonitor "$trap"'),
-    "hooks path": Trap(
-        'mkdir "$folder/mine"; ln -s "$trap" "$folder/mine/post-checkout"; git config core.hooksPath mine', ("checkout", "--force", "HEAD")
-    ),
+    "hooks path": Trap('mkdir mine; ln -s "$trap" mine/post-checkout; git config core.hooksPath mine', ("checkout", "--force", "HEAD")),
     "hooks": Trap('mkdir "$folder/hooks"; ln -s "$trap" "$folder/hooks/reference-transaction"', ("update-ref", "refs/heads/x", "HEAD")),
     "filter driver": Trap('echo "* filter=evil" >.gitattributes; git config filter.evil.clean "$trap; cat"; touch README.md', ("add", "README.md")),
     "filter process": Trap(
-        'echo "* filter=evil" >"$folder/info/attributes"; git config filter.evil.process "$trap"; touch README.md', ("add", "README.md")
+        'mkdir -p "$folder/info"; echo "* filter=evil" >"$folder/info/attributes"; git config filter.evil.process "$trap"; touch README.md',
+        ("add", "README.md"),
     ),
     "smudge": Trap(
         'echo "* filter=evil" >.gitattributes; git config filter.evil.smudge "$trap; cat"; rm README.md', ("checkout", "HEAD", "--", "README.md")
@@ -109,7 +109,14 @@ def naive(bench: Bench, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [*UNPRIVILEGED, "git", *arguments],
         cwd=bench.tree("task-1"),
-        env={"PATH": os.environ["PATH"], "HOME": str(bench.folder), "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1"},
+        env={
+            "PATH": os.environ["PATH"],
+            **IDENTITY,
+            "HOME": str(bench.folder),
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(bench.base() / "objects"),
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -161,8 +168,8 @@ def test_nothing_that_is_planted_runs(hostile: Bench, upstream: Path, name: str)
     plant(hostile, trap.plant)
     (hostile.folder / "ran").unlink(missing_ok=True)
     given = () if trap.discovers else (f"--git-dir={hostile.admin('task-1')}", "--work-tree=.")
-    naive(hostile, *given, *trap.naive)
-    assert (hostile.folder / "ran").exists(), "the trap doesn't work"
+    said = naive(hostile, *given, *trap.naive)
+    assert (hostile.folder / "ran").exists(), f"the trap doesn't work: {said.stdout} {said.stderr}"
     (hostile.folder / "ran").unlink()
     run_all_steps(hostile, upstream)
     assert_unharmed(hostile, before)
@@ -200,7 +207,7 @@ def test_objects_of_another_repository_are_out_of_reach(hostile: Bench, upstream
         'git rev-parse HEAD >"$folder/shallow"',
         'printf "%040d refs/heads/main\\nnonsense\\n" 1 >"$folder/packed-refs"',
         'echo "$(git rev-parse HEAD~3) refs/heads/main" >"$folder/packed-refs"',
-        'echo "ref: refs/heads/../../x" >"$folder/HEAD"',
+        'echo nonsense >"$admin/HEAD"',
         'find "$folder/objects" -type f -exec truncate -s 0 {} +; : >"$admin/index"',
         'cd "$folder/objects"; mkdir -p pack; echo junk >info/commit-graph; echo junk >pack/pack-1.idx; echo junk >pack/pack-1.pack',
     ],
@@ -210,7 +217,8 @@ def test_what_it_does_to_its_history_is_seen_by_nobody_else(hostile: Bench, upst
     seen = ("git", "log", "--format=%H", "--patch", "--all")
     history = hostile.agent("task-2", *seen)
     plant(hostile, f'mkdir -p "$folder/info"\n{script}')
-    assert hostile.attempt("task-1", *seen).stdout != history, "nothing was changed"
+    itself = hostile.attempt("task-1", *seen)
+    assert itself.stdout + itself.stderr != history, "nothing was changed"
     assert hostile.agent("task-2", *seen) == history
     run_all_steps(hostile, upstream)
     assert_unharmed(hostile, before)
@@ -252,7 +260,7 @@ def test_an_admin_folder_that_names_another_tree_costs_it_nothing(hostile: Bench
         'rm -rf "$folder"/*; ln -s "$claim/base/.private/task-2/config" "$folder/config"; ln -s "$claim/trees/task-2" "$folder/objects"',
         # Folders that can't be read, entered or written.
         'for at in . "$folder"; do (cd "$at"; mkdir -p a/b/c; touch a/b/c/f; chmod 0 a/b/c a/b a; chmod 500 .); done',
-        'chmod -R a-rwx "$folder/objects" "$folder/worktrees" "$folder/refs"; chmod 0 "$folder"',
+        'find "$folder/objects" "$folder/worktrees" "$folder/refs" -depth -exec chmod a-rwx {} \\;; chmod 0 "$folder"',
         # Pipes where a step might read, and names that a step might take for more than one.
         'for name in .git "$folder/HEAD" "$folder/config" "$folder/packed-refs" "$admin/gitdir" "$admin/locked"; do rm "$name"; mkfifo "$name"; done',
         'mkdir -- "-rf" "a b" "x\ny" "*" "\\$(touch ran)"; touch -- "-rf/-x" "x\ny/z" "*/y"; mkdir "$folder/worktrees/x\ny" "$folder/worktrees/-rf"',
@@ -288,11 +296,12 @@ def test_files_of_another_user_are_named_and_go_once_they_can(hostile: Bench) ->
     (tree / "theirs" / "inside" / "file").write_text("x")
     for path in (tree / "theirs", tree / "theirs" / "inside", tree / "theirs" / "inside" / "file"):
         os.chown(path, 4242, 4242)
-    hostile.cleanup(1).assert_refused("removal of the tree", "trees/task-1", "ermission denied", "podSecurity.uid")
+    hostile.cleanup(1).assert_refused("removal of the tree", "podSecurity.uid")
     # The record stays, so that whoever cleans up next finds it.
     assert "base/.tasks/task-1" in hostile.leftovers()
     assert_nothing_ran(hostile)
-    for path in (tree / "theirs", tree / "theirs" / "inside"):
+    (aside,) = hostile.trees.glob(".removed.task-1.*")
+    for path in (aside / "theirs", aside / "theirs" / "inside"):
         os.chown(path, 0, 0)
     hostile.cleanup(1).assert_succeeded()
     assert_unharmed(hostile, before)

@@ -17,7 +17,7 @@ def test_makes_the_folders_twice(bench: Bench) -> None:
     root = bench.folder / "fresh"
     for _ in range(2):
         bench.run("prepare", CLAIM_ROOT=str(root)).assert_succeeded()
-    assert sorted(str(path.relative_to(root)) for path in root.rglob("*")) == ["base", "base/.tasks", "trees"]
+    assert sorted(str(path.relative_to(root)) for path in root.rglob("*")) == ["base", "base/.kept", "base/.tasks", "trees"]
 
 
 @pytest.mark.parametrize(

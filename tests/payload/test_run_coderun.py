@@ -76,17 +76,17 @@ def test_while_the_agent_works_it_watches_and_asks_nothing(bench: Bench) -> None
     step = start(bench)
     wait_until(lambda: watches(bench) == 1, "it watches")
     asked = bench.cluster.log().count("\n")
-    bench.cluster.put("coderuns", "run-1", status={"phase": "Succeeded"})
+    bench.cluster.change("coderuns", "run-1", status={"phase": "Succeeded"})
     step.outcome().assert_succeeded()
-    # The CodeRun once more, and its pods.
-    assert bench.cluster.log().count("\n") == asked + 2
+    # The CodeRun once more, and then whether it is still the same, and its pods.
+    assert bench.cluster.log().count("\n") == asked + 3
 
 
 def test_a_watch_that_tells_nothing_is_begun_anew(bench: Bench) -> None:
     bench.cluster.applied_behave(status={"phase": "Running"})
     step = start(bench, WATCH_SECONDS="0")
     wait_until(lambda: watches(bench) >= 2, "it watches again")
-    bench.cluster.put("coderuns", "run-1", status={"phase": "Succeeded"})
+    bench.cluster.change("coderuns", "run-1", status={"phase": "Succeeded"})
     step.outcome().assert_succeeded()
 
 
