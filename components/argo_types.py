@@ -196,6 +196,7 @@ class RetryStrategy(TypedDict):
 
     limit: int
     retryPolicy: Literal["OnError"]
+    expression: NotRequired[str]
     backoff: Backoff
 
 

@@ -54,6 +54,8 @@ class Sweeper(pulumi.ComponentResource):
                 _rule(config.coderun.group, config.coderun.plural, "get", "list", "delete"),
                 _rule("", "pods", "list", "delete"),
                 _rule("", "persistentvolumeclaims", "list", "delete"),
+                # Why a run's claim is not bound.
+                _rule("", "events", "list"),
                 # The report: applied, so that it needs neither to be there nor to be read.
                 _rule("", "configmaps", "create", "patch", names=[SWEEPER_REPORT]),
                 _rule("batch", "cronjobs", "get", names=[SWEEPER]),

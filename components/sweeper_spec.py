@@ -30,6 +30,8 @@ SWEEP_SCRIPTS: Final = (
     "kept-work.sh",
     "gone-runs.sh",
     "claim-leftovers.sh",
+    "claim-events.sh",
+    "unbound-claims.sh",
     "claim-usage.sh",
     "sweep.sh",
 )
@@ -63,6 +65,7 @@ def cron_job_spec(config: StackConfig) -> dict[str, Any]:
         "SWEEP_TIMEOUT_SECONDS": str(config.sweeper.deadline_seconds),
         "CLAIM_SIZE_BYTES": str(quantity_bytes(config.storage.shared.size)),
         "USAGE_TIMEOUT_SECONDS": str(_USAGE_SECONDS),
+        "CLAIM_TIMEOUT_SECONDS": str(config.deadlines.claim_seconds),
         "CRON_JOB": SWEEPER,
         "REPORT": SWEEPER_REPORT,
     }

@@ -36,7 +36,7 @@ words() {
 # list_own_claims: claims of runs, in $SCRATCH/claims.
 list_own_claims() {
     ask "$sweep_until" persistentvolumeclaims --selector coderun/workflow-uid \
-        -o 'jsonpath={range .items[*]}{.metadata.name}{"|"}{.metadata.uid}{"|"}{.metadata.labels['"'coderun/workflow-uid'"']}{"|"}{.metadata.deletionTimestamp}{"\n"}{end}'
+        -o 'jsonpath={range .items[*]}{.metadata.name}{"|"}{.metadata.uid}{"|"}{.metadata.labels['"'coderun/workflow-uid'"']}{"|"}{.metadata.deletionTimestamp}{"|"}{.status.phase}{"|"}{.metadata.creationTimestamp}{"\n"}{end}'
     printf '%s\n' "$answer" >"$SCRATCH/claims"
 }
 
@@ -213,7 +213,7 @@ remove_claim() (
 
 # remove_dead_claims: asks for their deletion; a claim goes when no pod's object names it any more.
 remove_dead_claims() {
-    while IFS='|' read -r claim_name claim_uid claim_run claim_deleted; do
+    while IFS='|' read -r claim_name claim_uid claim_run claim_deleted _; do
         [ -n "$claim_run" ] || continue
         if is_listed "$claim_run" ''; then
             kept_as_expected

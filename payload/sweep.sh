@@ -1,13 +1,16 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154,SC2034 # set or used by the files that this one is joined with
 # sweep (CronJob): removes what exit handlers could not, as a run was terminated or deleted, or its pods were lost; only on proof that the run is gone.
-# Needs task-messages.sh, base-lock.sh, coderun-end.sh, task-removal.sh, kept-work.sh, gone-runs.sh, claim-leftovers.sh and claim-usage.sh.
+# Needs task-messages.sh, base-lock.sh, coderun-end.sh, task-removal.sh, kept-work.sh, gone-runs.sh, claim-leftovers.sh, claim-events.sh,
+# unbound-claims.sh and claim-usage.sh.
 # Input: NAMESPACE BASE_ROOT TREES_ROOT CODERUN_RESOURCE CODERUN_VERSION POD_LABEL LOCK_TIMEOUT_SECONDS FENCE_TIMEOUT_SECONDS SWEEP_TIMEOUT_SECONDS
-#        KEPT_ROOT KEPT_MAX_BYTES KEPT_DAYS KEPT_MEMORY_KIB KEPT_TIMEOUT_SECONDS CLAIM_SIZE_BYTES USAGE_TIMEOUT_SECONDS CRON_JOB REPORT.
+#        KEPT_ROOT KEPT_MAX_BYTES KEPT_DAYS KEPT_MEMORY_KIB KEPT_TIMEOUT_SECONDS CLAIM_SIZE_BYTES USAGE_TIMEOUT_SECONDS
+#        CLAIM_TIMEOUT_SECONDS CRON_JOB REPORT.
 # Output: a line for each thing that it removes or keeps against expectation, a summary, and the ConfigMap REPORT with the same figures.
 
 for name in NAMESPACE BASE_ROOT TREES_ROOT CODERUN_RESOURCE CODERUN_VERSION POD_LABEL LOCK_TIMEOUT_SECONDS FENCE_TIMEOUT_SECONDS SWEEP_TIMEOUT_SECONDS \
-    KEPT_ROOT KEPT_MAX_BYTES KEPT_DAYS KEPT_MEMORY_KIB KEPT_TIMEOUT_SECONDS CLAIM_SIZE_BYTES USAGE_TIMEOUT_SECONDS CRON_JOB REPORT; do
+    KEPT_ROOT KEPT_MAX_BYTES KEPT_DAYS KEPT_MEMORY_KIB KEPT_TIMEOUT_SECONDS CLAIM_SIZE_BYTES USAGE_TIMEOUT_SECONDS \
+    CLAIM_TIMEOUT_SECONDS CRON_JOB REPORT; do
     eval "[ -n \"\${$name:-}\" ]" || fail "sweep: the variable $name is empty. Remedy: deploy the stack again (pulumi up)."
 done
 
@@ -93,6 +96,7 @@ list_living
 list_own_claims
 list_unfinished_workflows
 end_dead_runs
+end_unbound_steps
 remove_dead_claims
 sweep_claim
 

@@ -112,11 +112,13 @@ class Cluster:
         program.chmod(0o755)
 
     def put(self, resource: str, name: str, **fields: Any) -> None:  # noqa: ANN401 - any JSON
-        """Adds an object: labels, annotations, uid and owner (a UID) go to its metadata, all else is as given."""
+        """Adds an object: labels, annotations, uid, made (a time) and owner (a UID) go to its metadata, all else is as given."""
         metadata: dict[str, Any] = {"name": name, "uid": f"{resource}-{name}"}
         for key in ("labels", "annotations", "uid"):
             if key in fields:
                 metadata[key] = fields.pop(key)
+        if "made" in fields:
+            metadata["creationTimestamp"] = fields.pop("made")
         if "owner" in fields:
             metadata["ownerReferences"] = [{"kind": "Workflow", "uid": fields.pop("owner")}]
         path = self.folder / "objects" / resource / f"{name}.json"
@@ -325,6 +327,7 @@ class Bench:
             "SWEEP_TIMEOUT_SECONDS": "60",
             "CLAIM_SIZE_BYTES": str(20 * 2**30),
             "USAGE_TIMEOUT_SECONDS": "20",
+            "CLAIM_TIMEOUT_SECONDS": "300",
             "CRON_JOB": "coderun-sweeper",
             "REPORT": "coderun-sweeper-report",
             "POD_LABEL": POD_LABEL,

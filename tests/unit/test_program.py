@@ -124,6 +124,7 @@ def test_the_sweepers_rights_are_those_that_it_uses(dev: list[Registered]) -> No
         ("platform.example.io", "coderuns"): ({"get", "list", "delete"}, None),
         ("", "pods"): ({"list", "delete"}, None),
         ("", "persistentvolumeclaims"): ({"list", "delete"}, None),
+        ("", "events"): ({"list"}, None),
         ("", "configmaps"): ({"create", "patch"}, ["coderun-sweeper-report"]),
         ("batch", "cronjobs"): ({"get"}, ["coderun-sweeper"]),
     }
