@@ -169,7 +169,7 @@ STAGES: Final[dict[StageName, Stage]] = {
         Stage("resolve", "resolve", PRIVATE, None, _resolve),
         Stage("init", "init-worktree", WIDE, _ON_WIDE, _init),
         Stage("agent", "create-coderun", LIMITED, {"repo": "sample", "baseRef": "refs/heads/limited"}, _agent),
-        Stage("own claim", "create-coderun", SAMPLE, {"repo": "sample", "baseRef": "refs/heads/fail"}, _own_claim),
+        Stage("own claim", "create-coderun-own-claim", SAMPLE, {"repo": "sample", "baseRef": "refs/heads/fail"}, _own_claim),
         Stage("cleanup", "cleanup", PRIVATE, {"repo": "private"}, _cleanup),
         Stage("before clone", "init-worktree", WIDE, _ON_WIDE, _before_clone),
         Stage("clone", "init-worktree", WIDE, _ON_WIDE, _clone),
