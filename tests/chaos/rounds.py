@@ -11,10 +11,13 @@ from tests.chaos.arena import Arena
 from tests.chaos.blows import BLOWS, DEADLINE_SECONDS, NODE_BLOWS, BlowName, NodeBlowName
 from tests.chaos.stages import STAGES, Held, Stage, StageName, hold
 from tests.e2e.runs import FINISHED
+from tests.e2e.waiting import wait_for
 
 REPOS: Final = ("sample", "wide", "private")
 SWEEPER: Final = "cronjob/coderun-sweeper"
 SWEEP_SECONDS: Final = 300
+CLAIM_SECONDS: Final = 180.0
+"""For a claim whose deletion was asked for: Argo deletes the pods that name it 60 s after their end."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ def play(arena: Arena, plan: Round, live: str) -> Outcome:
     ends = arena.wait_gone_or_ended(runs)
     handlers_left = _left(arena, runs, live)
     said = sweep(arena)
+    wait_for("the end of claims that are being deleted", lambda: not _going(arena, runs), CLAIM_SECONDS, lambda: ", ".join(_going(arena, runs)))
     return Outcome(
         ends=ends,
         followers=followers,
@@ -131,6 +135,12 @@ def sweep(arena: Arena) -> str:
         return arena.kubectl("logs", f"job/{job}")
     finally:
         arena.kubectl("delete", "job", job, "--wait=false")
+
+
+def _going(arena: Arena, runs: Sequence[str]) -> list[str]:
+    """Claims of runs whose deletion was asked for; nobody has to do anything more for it."""
+    claims = arena.runs.claims().items()
+    return [name for name, claim in claims if name.removesuffix("-work") in runs and "deletionTimestamp" in claim["metadata"]]
 
 
 def _left(arena: Arena, runs: Sequence[str], live: str) -> list[str]:
