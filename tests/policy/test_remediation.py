@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-import yaml
 from pulumi_policy import proxy
 
 from policies.analyzer import Pack, Report, StackResource
@@ -31,15 +30,11 @@ def stripped(good: StackResource) -> tuple[StackResource, dict[str, Any]]:
     del props["spec"]["workflowMetadata"]
     props["spec"]["podMetadata"] = {"annotations": {"a": "b"}}
     for template in props["spec"]["templates"]:
-        if template["name"] == "claim":
-            manifest = yaml.safe_load(template["resource"]["manifest"])
-            manifest["metadata"]["labels"] = {"workflow": "{{workflow.name}}"}
-            template["resource"]["manifest"] = yaml.safe_dump(manifest)
         for variable in template.get("script", {}).get("env", []):
-            if variable["name"] == "CODERUN_MANIFEST":
-                coderun = json.loads(variable["value"])
-                del coderun["metadata"]["labels"]
-                variable["value"] = json.dumps(coderun)
+            if variable["name"] in ("CLAIM_MANIFEST", "CODERUN_MANIFEST"):
+                manifest = json.loads(variable["value"])
+                manifest["metadata"]["labels"] = {"workflow": "{{workflow.name}}"}
+                variable["value"] = json.dumps(manifest)
     return replace(good, props=props), props
 
 
@@ -52,7 +47,7 @@ def run(pack: Pack, props: dict[str, Any]) -> tuple[Report, dict[str, Any]]:
 
 def test_every_label_is_added_and_the_rest_stays(pack: Pack, good: StackResource) -> None:
     resource, before = stripped(good)
-    assert len([one for one in pack.run([resource]).violations if one.policy == "cleanup-labels"]) == 5
+    assert len([one for one in pack.run([resource]).violations if one.policy == "cleanup-labels"]) == 6
     report, after = run(pack, before)
     assert [one for one in report.violations if one.policy == "cleanup-labels"] == []
     assert after["metadata"]["labels"] == {"team": "agents", **CLEANUP_LABELS}
@@ -63,9 +58,10 @@ def test_every_label_is_added_and_the_rest_stays(pack: Pack, good: StackResource
         for key in ("workflowMetadata", "podMetadata"):
             props["spec"].pop(key, None)
     differing = [one["name"] for one, other in zip(after["spec"]["templates"], before["spec"]["templates"], strict=True) if one != other]
-    assert differing == ["claim", "create-coderun"]
-    (claim,) = [yaml.safe_load(one["resource"]["manifest"]) for one in after["spec"]["templates"] if one["name"] == "claim"]
-    assert claim["metadata"]["labels"] == {"workflow": "{{workflow.name}}", **CLEANUP_LABELS}
+    assert differing == ["claim", "create-coderun", "create-coderun-own-claim"]
+    (claim,) = [one for one in after["spec"]["templates"] if one["name"] == "claim"]
+    (manifest,) = [json.loads(variable["value"]) for variable in claim["script"]["env"] if variable["name"] == "CLAIM_MANIFEST"]
+    assert manifest["metadata"]["labels"] == {"workflow": "{{workflow.name}}", **CLEANUP_LABELS}
 
 
 def test_what_is_right_is_not_remediated(pack: Pack, good: StackResource) -> None:
@@ -108,11 +104,11 @@ def test_a_secret_stays_one(pack: Pack, good: StackResource) -> None:
 
 def test_a_manifest_that_cannot_be_read_stays_a_violation(pack: Pack, good: StackResource) -> None:
     props = copy.deepcopy(dict(good.props))
-    (claim,) = [one for one in props["spec"]["templates"] if one["name"] == "claim"]
-    claim["resource"]["manifest"] = "kind: PersistentVolumeClaim\nmetadata: {{inputs.parameters.metadata}}\n"
+    manifest = "kind: PersistentVolumeClaim\nmetadata: {{inputs.parameters.metadata}}\n"
+    props["spec"]["templates"].append({"name": "another", "resource": {"action": "apply", "manifest": manifest}})
     report, _ = run(pack, props)
     assert [one.message.split(" lacks")[0] for one in report.violations if one.policy == "cleanup-labels"] == [
-        "the PersistentVolumeClaim of spec.templates[claim].resource.manifest",
+        "the PersistentVolumeClaim of spec.templates[another].resource.manifest",
     ]
 
 

@@ -1,11 +1,11 @@
 """What a policy guards is taken out of the deployed stack: that policy says so, and no other."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
-import yaml
 
 from policies.analyzer import Pack, Provider, StackResource
 from policies.rules import RULES
@@ -82,10 +82,10 @@ def in_pod(take: Callable[[Props], None]) -> Callable[[Props], None]:
 
 def in_manifest(take: Callable[[Props], None]) -> Callable[[Props], None]:
     def change(props: Props) -> None:
-        resource = template(props, "claim")["resource"]
-        manifest = yaml.safe_load(resource["manifest"])
+        (variable,) = [one for one in template(props, "claim")["script"]["env"] if one["name"] == "CLAIM_MANIFEST"]
+        manifest = json.loads(variable["value"])
         take(manifest)
-        resource["manifest"] = yaml.safe_dump(manifest)
+        variable["value"] = json.dumps(manifest)
 
     return change
 
@@ -95,9 +95,10 @@ def all_deadlines_of_a_step(props: Props) -> None:
     del template(props, "init-worktree")["timeout"]
 
 
-def the_mount_of_the_cleanup(props: Props) -> None:
-    script = template(props, "cleanup")["script"]
-    script["volumeMounts"] = [mount for mount in script["volumeMounts"] if mount["name"] != "work"]
+def the_mounts_of_the_exit_handler(props: Props) -> None:
+    for name in ("cleanup", "keep-own-claim"):
+        script = template(props, name)["script"]
+        script["volumeMounts"] = [mount for mount in script["volumeMounts"] if mount["name"] != "work"]
 
 
 def the_difference_of_two_keys(props: Props) -> None:
@@ -124,7 +125,7 @@ LOSSES: Final = (
     Loss("semaphore-keys", "the ConfigMap's name", "ConfigMap", "workflow-semaphores", with_value("limits", "metadata", "name")),
     Loss("semaphore-keys-distinct", "the difference of two keys", "ConfigMap", "coderun-repos", the_difference_of_two_keys),
     Loss("exit-handler", "the exit handler", *RUN, without("spec", "onExit")),
-    Loss("exit-handler", "the exit handler's claim", *RUN, the_mount_of_the_cleanup),
+    Loss("exit-handler", "the exit handler's claim", *RUN, the_mounts_of_the_exit_handler),
     Loss("deadlines", "the workflow's deadline", *RUN, without("spec", "activeDeadlineSeconds")),
     Loss("deadlines", "a step's deadlines", *RUN, all_deadlines_of_a_step),
     Loss("deadlines", "the Job's deadline", *SWEEPER, without("spec", "jobTemplate", "spec", "activeDeadlineSeconds")),
