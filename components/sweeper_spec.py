@@ -65,7 +65,8 @@ def cron_job_spec(config: StackConfig) -> dict[str, Any]:
         "SWEEP_TIMEOUT_SECONDS": str(config.sweeper.deadline_seconds),
         "CLAIM_SIZE_BYTES": str(quantity_bytes(config.storage.shared.size)),
         "USAGE_TIMEOUT_SECONDS": str(_USAGE_SECONDS),
-        "CLAIM_TIMEOUT_SECONDS": str(config.deadlines.claim_seconds),
+        # As long as Argo makes a deleted pod anew that waits for its claim.
+        "CLAIM_TIMEOUT_SECONDS": str(config.deadlines.init_seconds + config.deadlines.fence_seconds + config.deadlines.claim_seconds),
         "CRON_JOB": SWEEPER,
         "REPORT": SWEEPER_REPORT,
     }

@@ -315,9 +315,10 @@ def _init_worktree_own_claim(config: StackConfig) -> Template:
     mounts: list[VolumeMount] = [{"name": "seed", "mountPath": "/work/seed", "subPath": "base", "readOnly": True}]
     own = {"SEED_ROOT": "/work/seed", "GIT_FOLDER": "shared", "CLAIM_NAME": OWN_CLAIM}
     # A claim that binds late is bound while the pod is pending, and a provisioner may never deliver: the sweep then ends the pod
-    # (payload/unbound-claims.sh). One that has waited for so long must not be begun again.
+    # (payload/unbound-claims.sh). Argo makes a pending pod anew unless its time is over, and begins a step again unless told.
+    deadline = config.deadlines.init_seconds + config.deadlines.fence_seconds + config.deadlines.claim_seconds
     retry: RetryStrategy = {**_after_loss_of_the_pod(), "expression": f"asFloat(lastRetry.duration) < {config.deadlines.claim_seconds}"}
-    return {**_init(config, "init-worktree-own-claim", volumes, mounts, own), "retryStrategy": retry}
+    return {**_init(config, "init-worktree-own-claim", volumes, mounts, own), "timeout": f"{deadline}s", "retryStrategy": retry}
 
 
 def _init(config: StackConfig, name: str, volumes: list[Volume], mounts: list[VolumeMount], extra: Mapping[str, str]) -> Template:

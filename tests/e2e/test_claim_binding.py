@@ -25,6 +25,9 @@ CASES: Final = ("missing", *CLASSES)
 CLAIM_SECONDS: Final = 15
 INIT_SECONDS: Final = 20
 FENCE_SECONDS: Final = 10
+WAIT_SECONDS: Final = CLAIM_SECONDS + INIT_SECONDS + FENCE_SECONDS
+"""Longest wait of init's pod for its claim."""
+
 SLACK_SECONDS: Final = 150.0
 """Starts of pods, and Argo's and the controller's own rhythm, on 2 cores."""
 
@@ -86,7 +89,7 @@ def asked_for(name: str) -> bool:
     selector = f"involvedObject.name={name}-work,reason=ExternalProvisioning"
     events = json.loads(commands.run(["kubectl", "get", "events", "-n", NAMESPACE, "--field-selector", selector, "-o", "json"]))["items"]
     claims = json.loads(commands.run(["kubectl", "get", "pvc", "-n", NAMESPACE, "-l", f"workflow={name}", "-o", "json"]))["items"]
-    return bool(events) and all(time.time() > timestamp(claim["metadata"]["creationTimestamp"]).timestamp() + CLAIM_SECONDS for claim in claims)
+    return bool(events) and all(time.time() > timestamp(claim["metadata"]["creationTimestamp"]).timestamp() + WAIT_SECONDS for claim in claims)
 
 
 def sweep(api: Api) -> None:
@@ -95,7 +98,7 @@ def sweep(api: Api) -> None:
     (container,) = job["spec"]["template"]["spec"]["containers"]
     for variable in container["env"]:
         if variable["name"] == "CLAIM_TIMEOUT_SECONDS":
-            variable["value"] = str(CLAIM_SECONDS)
+            variable["value"] = str(WAIT_SECONDS)
     name = f"sweep-{uuid.uuid4().hex[:6]}"
     manifest = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": job["spec"]}
     commands.run(["kubectl", "create", "-f", "-"], stdin=json.dumps(manifest))
