@@ -8,10 +8,15 @@ from typing import Any, Final
 
 import yaml
 
+from components.workflow_template_spec import SCRIPTS
 from tests.policy.program_stacks import DEV
 
 RUN: Final = "WorkflowTemplate/argo/coderun-template"
 PREPARE: Final = "Job/argo/coderun-shared-prepare"
+SWEEPER: Final = "CronJob/argo/coderun-sweeper"
+MAINTENANCE: Final = "CronJob/argo/coderun-git-maintenance"
+STEPS: Final = (*SCRIPTS, "init-worktree-own-claim", "create-coderun-own-claim")
+"""Templates with a script."""
 PREFIX: Final = "coderun-workspaces:"
 
 
@@ -87,10 +92,9 @@ BAD_STACKS: Final = (
         lambda values: values["images"].update(workspace="registry.example.com/coderun/workspace:latest"),
         (
             ("images", PREPARE, "spec.template.spec.containers[prepare].image"),
-            *(
-                ("images", RUN, f"spec.templates[{step}].script.image is registry.example.com/coderun/workspace:latest")
-                for step in ("resolve", "init-worktree", "init-worktree-own-claim", "create-coderun", "cleanup")
-            ),
+            ("images", SWEEPER, "spec.jobTemplate.spec.template.spec.containers[sweep].image"),
+            ("images", MAINTENANCE, "spec.jobTemplate.spec.template.spec.containers[maintain].image"),
+            *(("images", RUN, f"spec.templates[{step}].script.image is registry.example.com/coderun/workspace:latest") for step in STEPS),
         ),
     ),
     BadStack(
@@ -101,7 +105,7 @@ BAD_STACKS: Final = (
     BadStack(
         "own claims of any class",
         _no_class_for_own_claims,
-        (("claim-spec", RUN, "spec.templates[claim].resource.manifest: spec.storageClassName is missing"),),
+        (("claim-spec", RUN, "spec.templates[claim].script.env[CLAIM_MANIFEST]: spec.storageClassName is missing"),),
     ),
     BadStack(
         "own claims of any size",
@@ -124,7 +128,10 @@ BAD_STACKS: Final = (
     BadStack(
         "a token in clear",
         _a_token_for_the_agent,
-        (("secret-literals", RUN, "spec.templates[create-coderun].script.env[CODERUN_MANIFEST] holds a GitHub token"),),
+        tuple(
+            ("secret-literals", RUN, f"spec.templates[{step}].script.env[CODERUN_MANIFEST] holds a GitHub token")
+            for step in ("create-coderun", "create-coderun-own-claim")
+        ),
     ),
 )
 
