@@ -173,8 +173,8 @@ def test_a_cron_workflow_can_be_suspended_and_resumed() -> None:
 
 def test_a_run_goes_on_while_the_policies_come_and_go(runs: Runs, git: GitServerControl) -> None:
     """Suspended, resumed and carried on by the controller; stopped and submitted again by a person."""
-    with git.gate("admission"):
-        name = runs.sample(ref="refs/heads/gate/admission")
+    with git.gate("a"):
+        name = runs.sample(ref="refs/heads/gate/a")
         runs.wait_agent(name)
         names = [f"validatingadmissionpolicy/{policy}" for policy in POLICIES] + [f"validatingadmissionpolicybinding/{policy}" for policy in POLICIES]
         kept = commands.run(["kubectl", "get", *names, "-o", "json"])
