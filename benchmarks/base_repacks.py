@@ -10,12 +10,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from benchmarks.shapes import Shape, shapes
+from benchmarks.timed_script import timed
 
 WAYS: Final = {
     "nothing": ":",
@@ -46,16 +46,6 @@ class Result:
     afterwards_seconds: dict[str, float]
 
 
-def _timed(script: str, environment: dict[str, str]) -> tuple[float, float]:
-    began = time.monotonic()
-    process = subprocess.Popen(["sh", "-euc", script], env=environment)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise subprocess.CalledProcessError(status, script)
-    process.returncode = 0
-    return time.monotonic() - began, usage.ru_utime + usage.ru_stime
-
-
 def _packs(base: Path) -> dict[str, int]:
     return {path.name: path.stat().st_ino for path in (base / "objects" / "pack").iterdir()}
 
@@ -69,9 +59,9 @@ def measure(shape: Shape, way: str, folder: Path, repetitions: int) -> Result:
     for _ in range(repetitions):
         shutil.copytree(shape.base, base)
         if way.endswith("again"):
-            _timed(WAYS[way], environment)
+            timed(WAYS[way], environment)
         before = _packs(base)
-        wall, cpu = _timed(WAYS[way], environment)
+        wall, cpu = timed(WAYS[way], environment)
         after = _packs(base)
         walls.append(wall)
         cpus.append(cpu)
@@ -80,7 +70,7 @@ def measure(shape: Shape, way: str, folder: Path, repetitions: int) -> Result:
         for name, script in AFTERWARDS.items():
             shutil.rmtree(tree, ignore_errors=True)
             tree.mkdir()
-            afterwards[name].append(_timed(script, environment)[0])
+            afterwards[name].append(timed(script, environment)[0])
         shutil.rmtree(base)
     medians = {name: statistics.median(taken) for name, taken in afterwards.items()}
     return Result(shape.name, way, statistics.median(walls), statistics.median(cpus), written, packs, medians)

@@ -12,12 +12,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from benchmarks.shapes import Shape, shapes
+from benchmarks.timed_script import timed
 from tests.fixtures.git_server import GitServer
 from tests.fixtures.git_server.repositories import OWNER, git
 
@@ -57,13 +57,7 @@ class Result:
 def _once(server: GitServer, shape: Shape, script: str, out: Path) -> tuple[float, float, int, int, bool]:
     environment = {**os.environ, "SEED": str(shape.base), "OUT": str(out), "URL": shape.url, "GIT_CONFIG_GLOBAL": os.devnull}
     sent = server.bytes_sent(f"{OWNER}/{shape.name}")
-    began = time.monotonic()
-    process = subprocess.Popen(["sh", "-euc", script], env=environment)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - began
-    if status:
-        raise subprocess.CalledProcessError(status, script)
-    process.returncode = 0
+    wall, cpu = timed(script, environment)
     written = sum(path.stat().st_size for path in (out / "objects").rglob("*") if path.is_file())
     try:
         git(out, "cat-file", "-e", f"{shape.newest}^{{commit}}")
@@ -71,7 +65,7 @@ def _once(server: GitServer, shape: Shape, script: str, out: Path) -> tuple[floa
     except subprocess.CalledProcessError:
         newest = False
     shutil.rmtree(out)
-    return wall, usage.ru_utime + usage.ru_stime, written, server.bytes_sent(f"{OWNER}/{shape.name}") - sent, newest
+    return wall, cpu, written, server.bytes_sent(f"{OWNER}/{shape.name}") - sent, newest
 
 
 def measure(server: GitServer, built: list[Shape], folder: Path, repetitions: int) -> list[Result]:

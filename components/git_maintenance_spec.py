@@ -2,10 +2,9 @@
 
 from typing import Any, Final
 
-import payload
-from components.kubelet_text import literal
-from components.names import MANAGED_LABELS
-from components.workflow_template_spec import SLACK_SECONDS, container_security_context, git_resources, pod_security_context
+from components.argo_types import VolumeMount
+from components.scheduled_job_spec import scheduled_job_spec, script_container
+from components.workflow_template_spec import git_folder_variables, pod_security_context, root_variables
 from config.quantities import quantity_bytes
 from config.settings import StackConfig
 
@@ -31,11 +30,8 @@ def cron_job_spec(config: StackConfig) -> dict[str, Any]:
     """
     settings, shared = config.git_maintenance, config.storage.shared
     variables = {
-        "HOME": "/tmp",  # noqa: S108 - the pod's own emptyDir
-        "TMPDIR": "/tmp",  # noqa: S108 - as above
-        "BASE_ROOT": "/work/base",
-        "TREES_ROOT": "/work/trees",
-        "CLAIM_NAME": shared.claim_name,
+        **root_variables(),
+        **git_folder_variables(config),
         "CLAIM_SIZE_BYTES": str(quantity_bytes(shared.size)),
         "EVICT_ABOVE_PERCENT": str(settings.evict_above_percent),
         "EXPIRE_DAYS": str(settings.expire_days),
@@ -43,25 +39,14 @@ def cron_job_spec(config: StackConfig) -> dict[str, Any]:
         "LOCK_TIMEOUT_SECONDS": str(_LOCK_SECONDS),
         # A run that comes the moment after waits no longer than half of its patience.
         "HOLD_SECONDS": str(max(1, config.git.lock_timeout_seconds // 2)),
-        "GIT_FOLDER": config.coderun.git_folder,
     }
-    container = {
-        "name": "maintain",
-        "image": config.images.workspace,
-        "imagePullPolicy": config.image_pull_policy,
-        "command": ["sh", "-c", literal(payload.source(*MAINTENANCE_SCRIPTS))],
-        "workingDir": "/tmp",  # noqa: S108 - as above
-        "env": [{"name": name, "value": value} for name, value in variables.items()],
-        "resources": git_resources(config),
-        "securityContext": container_security_context(),
-        "volumeMounts": [
-            {"name": "claim", "mountPath": "/work/base", "subPath": "base"},
-            # To be counted only.
-            {"name": "claim", "mountPath": "/work/trees", "subPath": "trees", "readOnly": True},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - as above
-        ],
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-    }
+    mounts: list[VolumeMount] = [
+        {"name": "claim", "mountPath": "/work/base", "subPath": "base"},
+        # To be counted only.
+        {"name": "claim", "mountPath": "/work/trees", "subPath": "trees", "readOnly": True},
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
+    ]
+    container = script_container(config, "maintain", MAINTENANCE_SCRIPTS, variables, mounts, "/tmp")  # noqa: S108 - as above
     pod = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -72,20 +57,4 @@ def cron_job_spec(config: StackConfig) -> dict[str, Any]:
             {"name": "tmp", "emptyDir": {"sizeLimit": config.resources.scratch}},
         ],
     }
-    return {
-        "schedule": settings.schedule,
-        "concurrencyPolicy": "Forbid",
-        "startingDeadlineSeconds": _STARTING_SECONDS,
-        "successfulJobsHistoryLimit": 1,
-        "failedJobsHistoryLimit": 3,
-        "jobTemplate": {
-            "metadata": {"labels": MANAGED_LABELS},
-            "spec": {
-                "backoffLimit": 0,
-                # The script's own deadline comes first.
-                "activeDeadlineSeconds": settings.deadline_seconds + SLACK_SECONDS,
-                "ttlSecondsAfterFinished": _FINISHED_SECONDS,
-                "template": {"metadata": {"labels": MANAGED_LABELS}, "spec": pod},
-            },
-        },
-    }
+    return scheduled_job_spec(settings.schedule, settings.deadline_seconds, _STARTING_SECONDS, _FINISHED_SECONDS, pod)

@@ -2,16 +2,11 @@
 
 from typing import Any, Final
 
-import payload
-from components.kubelet_text import literal
-from components.names import MANAGED_LABELS, SWEEPER, SWEEPER_REPORT
+from components.names import SWEEPER, SWEEPER_REPORT
+from components.scheduled_job_spec import scheduled_job_spec, script_container
 from components.workflow_template_spec import (
-    SLACK_SECONDS,
     api_variables,
-    container_security_context,
-    environment,
     git_folder_variables,
-    git_resources,
     kept_variables,
     pod_security_context,
     root_variables,
@@ -70,18 +65,7 @@ def cron_job_spec(config: StackConfig) -> dict[str, Any]:
         "CRON_JOB": SWEEPER,
         "REPORT": SWEEPER_REPORT,
     }
-    container = {
-        "name": "sweep",
-        "image": config.images.workspace,
-        "imagePullPolicy": config.image_pull_policy,
-        "command": ["sh", "-c", literal(payload.source(*SWEEP_SCRIPTS))],
-        "workingDir": "/work",
-        "env": environment(variables),
-        "resources": git_resources(config),
-        "securityContext": container_security_context(),
-        "volumeMounts": [*scratch_mounts(), *work_mounts()],
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-    }
+    container = script_container(config, "sweep", SWEEP_SCRIPTS, variables, [*scratch_mounts(), *work_mounts()], "/work")
     pod = {
         "serviceAccountName": SWEEPER,
         "restartPolicy": "Never",
@@ -89,20 +73,4 @@ def cron_job_spec(config: StackConfig) -> dict[str, Any]:
         "containers": [container],
         "volumes": [*scratch_volumes(config), {"name": "work", "persistentVolumeClaim": {"claimName": config.storage.shared.claim_name}}],
     }
-    return {
-        "schedule": config.sweeper.schedule,
-        "concurrencyPolicy": "Forbid",
-        "startingDeadlineSeconds": _STARTING_SECONDS,
-        "successfulJobsHistoryLimit": 1,
-        "failedJobsHistoryLimit": 3,
-        "jobTemplate": {
-            "metadata": {"labels": MANAGED_LABELS},
-            "spec": {
-                "backoffLimit": 0,
-                # The script's own deadline comes first: it still writes its report.
-                "activeDeadlineSeconds": config.sweeper.deadline_seconds + SLACK_SECONDS,
-                "ttlSecondsAfterFinished": _FINISHED_SECONDS,
-                "template": {"metadata": {"labels": MANAGED_LABELS}, "spec": pod},
-            },
-        },
-    }
+    return scheduled_job_spec(config.sweeper.schedule, config.sweeper.deadline_seconds, _STARTING_SECONDS, _FINISHED_SECONDS, pod)

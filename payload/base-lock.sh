@@ -108,6 +108,17 @@ git_environment() {
     set_git advice.detachedHead false
 }
 
+TAB=$(printf '\t')
+
+# parse_record LINE: what is in a record: $record_run, $record_owner, $record_repo. Fails unless all are sound: paths are made of them.
+parse_record() {
+    record_run=${1%%"$TAB"*}
+    record_repo=${1##*"$TAB"}
+    record_owner=${1#*"$TAB"}
+    record_owner=${record_owner%%"$TAB"*}
+    [ "$1" = "$record_run$TAB$record_owner$TAB$record_repo" ] && is_workflow_uid "$record_run" && is_owner "$record_owner" && is_repository "$record_repo"
+}
+
 # first_line FILE: empty for anything that isn't a plain file (a planted pipe would block for ever).
 first_line() {
     first_line_text=

@@ -8,7 +8,6 @@
 # which was cut short has left is taken over, as only one sweep is at work.
 # Names of files are a stranger's: they may hold line breaks, begin with a hyphen or be links. Only sound names are ever put into a list.
 
-TAB=$(printf '\t')
 SWEEPER_LINE=$(printf 'sweeper\tsweeper\tsweeper')
 
 # is_there PATH: also as a link to nothing.
@@ -44,12 +43,7 @@ list_records() {
             stale_claims="$stale_claims$record_task "
             continue
         fi
-        record_run=${record_line%%"$TAB"*}
-        record_repo=${record_line##*"$TAB"}
-        record_owner=${record_line#*"$TAB"}
-        record_owner=${record_owner%%"$TAB"*}
-        if [ "$record_line" != "$record_run$TAB$record_owner$TAB$record_repo" ] || ! is_workflow_uid "$record_run" ||
-            ! is_owner "$record_owner" || ! is_repository "$record_repo"; then
+        if ! parse_record "$record_line"; then
             # Removed by its task in this moment, or damaged.
             if is_there "$record_file"; then
                 failed "the record $(quoted "$record_file"), which is damaged ($(quoted "$record_line")); nothing was deleted for it (look at it and delete it: the next sweep then removes what it stands for)"

@@ -44,8 +44,8 @@ end_own_coderun() {
     fi
 }
 
+# shellcheck disable=SC2154 # what a record holds is set by parse_record
 remove_own_tasks() {
-    tab=$(printf '\t')
     for record_file in "$BASE_ROOT"/.tasks/*; do
         if [ ! -f "$record_file" ] || [ -h "$record_file" ]; then
             continue
@@ -53,15 +53,10 @@ remove_own_tasks() {
         record_task=${record_file##*/}
         record_line=$(first_line "$record_file")
         case $record_line in
-            "$WORKFLOW_UID$tab"*) ;;
+            "$WORKFLOW_UID$TAB"*) ;;
             *) continue ;;
         esac
-        record_repo=${record_line##*"$tab"}
-        record_owner=${record_line#*"$tab"}
-        record_owner=${record_owner%%"$tab"*}
-        # Paths for rm are made of these.
-        if [ "$record_line" != "$WORKFLOW_UID$tab$record_owner$tab$record_repo" ] ||
-            ! is_task_id "$record_task" || ! is_owner "$record_owner" || ! is_repository "$record_repo"; then
+        if ! parse_record "$record_line" || ! is_task_id "$record_task"; then
             fail "cleanup: the record $(quoted "$record_file") is damaged ($(quoted "$record_line")). Remedy: have an operator look at it; nothing was deleted for it."
         fi
         if [ "$WORKFLOW_STATUS" != Succeeded ]; then

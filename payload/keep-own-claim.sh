@@ -12,16 +12,10 @@ done
 
 git_environment
 
-# shellcheck disable=SC2034 # OWN_GIT is keep_work's
+# shellcheck disable=SC2034,SC2154 # OWN_GIT is keep_work's; what a record holds is set by parse_record
 keep_own_work() {
-    tab=$(printf '\t')
     for record_file in "$OWN_ROOT"/base/.tasks/*; do
-        record_line=$(first_line "$record_file")
-        record_repo=${record_line##*"$tab"}
-        record_owner=${record_line#*"$tab"}
-        record_owner=${record_owner%%"$tab"*}
-        if [ "$record_line" != "$WORKFLOW_UID$tab$record_owner$tab$record_repo" ] ||
-            ! is_task_id "${record_file##*/}" || ! is_owner "$record_owner" || ! is_repository "$record_repo"; then
+        if ! parse_record "$(first_line "$record_file")" || [ "$record_run" != "$WORKFLOW_UID" ] || ! is_task_id "${record_file##*/}"; then
             continue
         fi
         use_repository "$record_owner" "$record_repo" "${record_file##*/}"

@@ -13,7 +13,6 @@ PACKS_AT_MOST=20 # finding an object takes no longer with so many (docs/git-main
 LOOSE_AT_MOST=1000
 MOMENT_SECONDS=30
 STALE_MINUTES=60 # what git writes is renamed within moments, or its time of change goes on
-TAB=$(printf '\t')
 
 for name in BASE_ROOT TREES_ROOT CLAIM_NAME CLAIM_SIZE_BYTES EVICT_ABOVE_PERCENT EXPIRE_DAYS DEADLINE_SECONDS LOCK_TIMEOUT_SECONDS HOLD_SECONDS; do
     eval "[ -n \"\${$name:-}\" ]" || fail "maintain: the variable $name is empty. Remedy: deploy the stack again (pulumi up)."

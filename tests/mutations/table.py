@@ -88,7 +88,7 @@ MUTATIONS: Final = (
     Mutation(
         "without the UID check of records",
         "cleanup.sh",
-        '            "$WORKFLOW_UID$tab"*) ;;',
+        '            "$WORKFLOW_UID$TAB"*) ;;',
         "            *) ;;",
         f"{_CLEANUP}test_touches_only_its_own",
     ),
@@ -140,6 +140,13 @@ MUTATIONS: Final = (
         "if ! is_wanted_again; then",
         "if true; then",
         f"{_MAINTAIN}test_what_is_pinned_between_the_look_and_the_drop_stays",
+    ),
+    Mutation(
+        "without a look whether a volume was asked for",
+        "unbound-claims.sh",
+        "    case $(last_claim_event) in WaitFor*) exit 2 ;; esac\n",
+        "",
+        "tests/payload/test_unbound_claims.py::test_others_are_left_alone[no node yet]",
     ),
     Mutation(
         "without the UID in the task's record",
