@@ -56,7 +56,7 @@ remove_own_tasks() {
             "$WORKFLOW_UID$TAB"*) ;;
             *) continue ;;
         esac
-        if ! parse_record "$record_line" || ! is_task_id "$record_task"; then
+        if ! parse_record "$record_line" || [ "$record_run" != "$WORKFLOW_UID" ] || ! is_task_id "$record_task"; then
             fail "cleanup: the record $(quoted "$record_file") is damaged ($(quoted "$record_line")). Remedy: have an operator look at it; nothing was deleted for it."
         fi
         if [ "$WORKFLOW_STATUS" != Succeeded ]; then

@@ -93,6 +93,13 @@ MUTATIONS: Final = (
         f"{_CLEANUP}test_touches_only_its_own",
     ),
     Mutation(
+        "without the UID check of a removal",
+        "task-removal.sh",
+        '    [ "$(first_line "$RECORD")" = "$(printf \'%s\\t%s\\t%s\' "$WORKFLOW_UID" "$1" "$2")" ]',
+        "    true",
+        f"{_SWEEP}test_the_next_run_of_a_task_id_is_not_hit_by_a_sweep_that_saw_the_one_before",
+    ),
+    Mutation(
         "without the UID check of CodeRuns",
         "cleanup.sh",
         'if [ "${answer#*|}" = "$WORKFLOW_UID" ]; then',
