@@ -317,7 +317,8 @@ def _init_worktree_own_claim(config: StackConfig) -> Template:
     # A claim that binds late is bound while the pod is pending, and a provisioner may never deliver: the sweep then ends the pod
     # (payload/unbound-claims.sh). Argo makes a pending pod anew unless its time is over, and begins a step again unless told.
     deadline = config.deadlines.init_seconds + config.deadlines.fence_seconds + config.deadlines.claim_seconds
-    retry: RetryStrategy = {**_after_loss_of_the_pod(), "expression": f"asFloat(lastRetry.duration) < {deadline}"}
+    # It gives up on making it anew up to two seconds before that (3.7.17, workflow/controller/workflowpod.go: newActiveDeadlineSeconds <= 1).
+    retry: RetryStrategy = {**_after_loss_of_the_pod(), "expression": f"asFloat(lastRetry.duration) < {deadline - 2}"}
     return {**_init(config, "init-worktree-own-claim", volumes, mounts, own), "timeout": f"{deadline}s", "retryStrategy": retry}
 
 

@@ -36,7 +36,7 @@ words() {
 # list_own_claims: claims of runs, in $SCRATCH/claims.
 list_own_claims() {
     ask "$sweep_until" persistentvolumeclaims --selector coderun/workflow-uid \
-        -o 'jsonpath={range .items[*]}{.metadata.name}{"|"}{.metadata.uid}{"|"}{.metadata.labels['"'coderun/workflow-uid'"']}{"|"}{.metadata.deletionTimestamp}{"|"}{.status.phase}{"|"}{.metadata.creationTimestamp}{"\n"}{end}'
+        -o 'jsonpath={range .items[*]}{.metadata.name}{"|"}{.metadata.uid}{"|"}{.metadata.labels['"'coderun/workflow-uid'"']}{"|"}{.metadata.deletionTimestamp}{"|"}{.status.phase}{"\n"}{end}'
     printf '%s\n' "$answer" >"$SCRATCH/claims"
 }
 

@@ -15,9 +15,10 @@ end_steps_that_wait_for() (
     # Nobody was asked for a volume yet: the pod waits for something else, a node with room for example.
     case $(last_claim_event) in WaitFor*) exit 2 ;; esac
     ask "$sweep_until" pods --selector "coderun/workflow-uid=$3,coderun/step=init-worktree" \
-        -o 'jsonpath={range .items[*]}{.metadata.name}{"|"}{.metadata.uid}{"|"}{.status.phase}{"\n"}{end}'
-    while IFS='|' read -r waiting_name waiting_uid waiting_phase; do
-        if [ "$waiting_phase" = Pending ]; then
+        -o 'jsonpath={range .items[*]}{.metadata.name}{"|"}{.metadata.uid}{"|"}{.status.phase}{"|"}{.metadata.creationTimestamp}{"\n"}{end}'
+    while IFS='|' read -r waiting_name waiting_uid waiting_phase waiting_made; do
+        # A pending pod that is deleted before its step's time is over is made anew, to wait until the next sweep.
+        if [ "$waiting_phase" = Pending ] && is_past "$(($(seconds_of "$waiting_made") + CLAIM_TIMEOUT_SECONDS))"; then
             remove_object "$sweep_until" pods "$waiting_name" "$waiting_uid"
             removed pods "pod $waiting_name: the claim $1 that it waits for was not bound within $CLAIM_TIMEOUT_SECONDS s: $(last_claim_event)"
         fi
@@ -29,7 +30,7 @@ END
 # end_unbound_steps: of the claims in $SCRATCH/claims.
 end_unbound_steps() {
     while IFS='|' read -r claim_name claim_uid claim_run claim_deleted claim_phase claim_made; do
-        if [ "$claim_phase" = Pending ] && [ -z "$claim_deleted" ] && is_past "$(($(seconds_of "$claim_made") + CLAIM_TIMEOUT_SECONDS))"; then
+        if [ "$claim_phase" = Pending ] && [ -z "$claim_deleted" ]; then
             attempt "steps that wait for the claim $claim_name" end_steps_that_wait_for "$claim_name" "$claim_uid" "$claim_run"
         fi
     done <"$SCRATCH/claims"

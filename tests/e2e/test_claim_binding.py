@@ -85,11 +85,12 @@ def templates() -> Iterator[dict[str, str]]:
 
 
 def asked_for(name: str) -> bool:
-    """Whether a volume was asked for, for long enough."""
+    """Whether a volume was asked for, and the pod has waited long enough."""
     selector = f"involvedObject.name={name}-work,reason=ExternalProvisioning"
     events = json.loads(commands.run(["kubectl", "get", "events", "-n", NAMESPACE, "--field-selector", selector, "-o", "json"]))["items"]
-    claims = json.loads(commands.run(["kubectl", "get", "pvc", "-n", NAMESPACE, "-l", f"workflow={name}", "-o", "json"]))["items"]
-    return bool(events) and all(time.time() > timestamp(claim["metadata"]["creationTimestamp"]).timestamp() + WAIT_SECONDS for claim in claims)
+    selector = f"workflows.argoproj.io/workflow={name},coderun/step=init-worktree"
+    pods = json.loads(commands.run(["kubectl", "get", "pods", "-n", NAMESPACE, "-l", selector, "-o", "json"]))["items"]
+    return bool(events and pods) and all(time.time() > timestamp(pod["metadata"]["creationTimestamp"]).timestamp() + WAIT_SECONDS for pod in pods)
 
 
 def sweep(api: Api) -> None:

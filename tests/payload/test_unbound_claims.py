@@ -12,13 +12,11 @@ ASKED: Final = ("ExternalProvisioning", "Waiting for a volume to be created")
 
 
 def waiting_run(bench: Bench, *, age: int, event: tuple[str, str] | None, phase: str = "Pending") -> None:
-    """A run whose init waits for its claim, made some seconds ago."""
+    """A run whose init waits for its claim; its pod was made some seconds ago."""
     made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - age))
     bench.cluster.workflow("run-1", 1)
-    bench.cluster.step_pod("run-1", 1, step="init-worktree", status={"phase": "Pending"})
-    bench.cluster.put(
-        "persistentvolumeclaims", "run-1-work", labels={"coderun/workflow-uid": uid(1)}, status={"phase": phase}, uid="claim-1", made=made
-    )
+    bench.cluster.step_pod("run-1", 1, step="init-worktree", status={"phase": "Pending"}, made=made)
+    bench.cluster.put("persistentvolumeclaims", "run-1-work", labels={"coderun/workflow-uid": uid(1)}, status={"phase": phase}, uid="claim-1")
     if event:
         of = {"kind": "PersistentVolumeClaim", "uid": "claim-1"}
         bench.cluster.put("events", "e", involvedObject=of, lastTimestamp=made, reason=event[0], message=event[1])
