@@ -23,7 +23,8 @@ RUN := $(PYTHON) -m operations.cluster --cluster $(CLUSTER) --context "$(CONTEXT
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-fast test-soak test-cluster soak chaos mutations results lint preview render keys doctor policy pulumi kept-work \
+.PHONY: help up down test test-fast test-soak test-cluster soak chaos mutations results lint preview render keys doctor policy golden pulumi \
+	kept-work \
 	node fixtures stack first-task clean-cache
 
 help: ## list these commands
@@ -69,7 +70,7 @@ lint: $(INSTALLED)
 
 test-fast: lint ## lint, types, unit, policy and script tests, without a cluster
 	@$(PYTHON) -m pytest -q -n 2 \
-	  tests/unit tests/unit_fixtures tests/node tests/policy tests/plugin tests/payload tests/mutations
+	  tests/unit tests/unit_fixtures tests/node tests/policy tests/admission tests/plugin tests/payload tests/mutations
 
 test-soak: $(INSTALLED)
 	@$(PYTHON) -m pytest -q -n 2 tests/soak
@@ -107,6 +108,9 @@ render: $(INSTALLED) ## every object of the stack as YAML, without cluster or en
 
 keys: $(INSTALLED) ## owner/repo, branch, semaphore key, limit (CONFIG=)
 	@$(PYTHON) -m config.keys --config $(CONFIG)
+
+golden: $(INSTALLED) ## the rendered stacks that the tests compare with, written anew
+	@$(PYTHON) -m tests.rendered
 
 policy: $(INSTALLED) ## the policy pack over a folder of YAML (DIR=, SETTINGS=)
 	@$(PYTHON) -m policies.check $(DIR) $(if $(SETTINGS),--settings $(SETTINGS))

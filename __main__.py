@@ -12,6 +12,7 @@ from components.parameter_admission import ParameterAdmission
 from components.repo_semaphores import RepoSemaphores
 from components.storage import Storage
 from components.sweeper import Sweeper
+from components.workflow_admission import WorkflowAdmission
 from components.workflow_template import WorkflowTemplate
 from config.program_settings import load_program_settings
 
@@ -34,14 +35,15 @@ repos = CoderunRepos("coderun-repos", config, opts=in_cluster)
 credentials = GitCredentials("git-credentials", config, settings.tokens, opts=in_cluster)
 access = Access("access", config, opts=in_cluster)
 sweeper = Sweeper("sweeper", config, opts=pulumi.ResourceOptions(providers=[cluster], depends_on=[storage]))
-admission = ParameterAdmission("parameter-admission", config, stack, opts=in_cluster)
+parameters = ParameterAdmission("parameter-admission", config, stack, opts=in_cluster)
+admission = WorkflowAdmission("workflow-admission", config, stack, opts=in_cluster)
 GitMaintenance("git-maintenance", config, opts=pulumi.ResourceOptions(providers=[cluster], depends_on=[storage]))
 WorkflowTemplate(
     "workflow-template",
     config,
     stack,
     # Last: who finds the template can submit, and then everything else has to be there.
-    opts=pulumi.ResourceOptions(providers=[cluster], depends_on=[storage, semaphores, repos, credentials, access, sweeper, admission]),
+    opts=pulumi.ResourceOptions(providers=[cluster], depends_on=[storage, semaphores, repos, credentials, access, sweeper, parameters, admission]),
 )
 
 pulumi.export("namespace", config.namespace)

@@ -7,39 +7,56 @@ workflow without a status for ever. No step can refuse that, because none gets t
 from typing import Any, Final
 
 from components.names import WORKFLOW_TEMPLATE
+from components.workflow_admission_spec import submission_is_new_or_changed, submitted_spec
+from policies.vocabulary import PARAMETER_KEYS
 
 _PARAMETERS: Final = (
-    "has(object.spec) && has(object.spec.arguments) && has(object.spec.arguments.parameters) && object.spec.arguments.parameters != null"
-    " ? object.spec.arguments.parameters : []"
+    "has(variables.spec.arguments) && variables.spec.arguments != null"
+    " && has(variables.spec.arguments.parameters) && variables.spec.arguments.parameters != null"
+    " ? variables.spec.arguments.parameters : []"
 )
 # Argo takes numbers and truth values too and turns them into text; lists and mappings it would paste as JSON.
 _IS_SCALAR: Final = " || ".join(f"type(p.value) == {kind}" for kind in ("string", "int", "double", "bool", "null_type"))
-_GIVEN: Final = f"variables.parameters.filter(p, has(p.value) && ({_IS_SCALAR}) && p.value != null)"
+_GIVEN: Final = "variables.parameters.filter(p, has(p.value) && type(p.value) == string)"
 
 
 def admission_policy_spec() -> dict[str, Any]:
-    """Build the spec of the ValidatingAdmissionPolicy. It refuses new workflows only; running ones are left alone."""
+    """Build the spec of the ValidatingAdmissionPolicy. It refuses new workflows only; running ones are left alone.
+
+    CronWorkflows make Workflows of the same values, so they are looked at when these change.
+    """
     return {
         "failurePolicy": "Fail",
         "matchConstraints": {
-            "resourceRules": [{"apiGroups": ["argoproj.io"], "apiVersions": ["*"], "resources": ["workflows"], "operations": ["CREATE"]}],
+            "resourceRules": [
+                {"apiGroups": ["argoproj.io"], "apiVersions": ["*"], "resources": ["workflows"], "operations": ["CREATE"]},
+                {"apiGroups": ["argoproj.io"], "apiVersions": ["*"], "resources": ["cronworkflows"], "operations": ["CREATE", "UPDATE"]},
+            ],
         },
+        "matchConditions": [submission_is_new_or_changed()],
         # Installations use Argo's minimal CRDs, which leave spec untyped: every step into it has to ask first.
         "variables": [
+            {"name": "spec", "expression": submitted_spec()},
             {"name": "parameters", "expression": _PARAMETERS},
+            # A value that comes from elsewhere can't be checked here, and Argo would evaluate it as well.
+            {"name": "foreign", "expression": f"variables.parameters.filter(p, p.exists(k, !(k in {list(PARAMETER_KEYS)})))"},
+            {"name": "misnamed", "expression": "variables.parameters.filter(p, has(p.name) && string(p.name).contains('{{'))"},
             {"name": "given", "expression": _GIVEN},
             {"name": "nested", "expression": f"variables.parameters.filter(p, has(p.value) && !({_IS_SCALAR}))"},
-            {"name": "tagged", "expression": "variables.given.filter(p, string(p.value).contains('{{'))"},
-            {"name": "control", "expression": r"variables.given.filter(p, string(p.value).matches('[\\x00-\\x1f\\x7f]'))"},
+            {"name": "tagged", "expression": "variables.given.filter(p, p.value.contains('{{'))"},
+            {"name": "control", "expression": r"variables.given.filter(p, p.value.matches('[\\x00-\\x1f\\x7f]'))"},
             {
                 "name": "isCoderun",
                 "expression": (
-                    "has(object.spec) && has(object.spec.workflowTemplateRef) && has(object.spec.workflowTemplateRef.name)"
-                    f" && object.spec.workflowTemplateRef.name == '{WORKFLOW_TEMPLATE}'"
+                    "has(variables.spec.workflowTemplateRef) && variables.spec.workflowTemplateRef != null"
+                    " && has(variables.spec.workflowTemplateRef.name)"
+                    f" && variables.spec.workflowTemplateRef.name == '{WORKFLOW_TEMPLATE}'"
                 ),
             },
         ],
         "validations": [
+            _refuse("foreign", "it brings more than name and value, which nobody can check", "give name and value only"),
+            _refuse("misnamed", "its name contains two opening braces in a row, which Argo would evaluate", "give a name of the template"),
             _refuse("nested", "it is a list or a mapping", "give a text"),
             _refuse("tagged", "it contains two opening braces in a row, which Argo would evaluate", "give the value without them"),
             _refuse("control", "it contains a control character, such as a line break", "give it on one line of printable characters"),

@@ -27,6 +27,7 @@ from config.stack_file import load_stack_file, raw_values, stack_name
 _PROGRAM: Final = Path(__file__).parent.parent / "__main__.py"
 _KUBERNETES_TYPE: Final = re.compile(r"kubernetes:(?P<version>[^:]+):(?P<kind>[A-Za-z]+)")
 _WITHHELD: Final = "withheld"
+_HEAD: Final = "# Made by `make render`, which writes it anew.\n"
 
 
 @dataclass(frozen=True)
@@ -155,12 +156,36 @@ def render(stack_file: Path) -> tuple[dict[str, str], list[str]]:
     for resource in run_program(stack_file):
         manifest = resource.manifest
         if manifest is not None and manifest["kind"] != "Secret":
-            files[_file_name(manifest)] = yaml.safe_dump(manifest, sort_keys=True, allow_unicode=True, width=1000)
+            files[_file_name(manifest)] = _as_yaml(manifest)
     return dict(sorted(files.items())), _secrets(config)
 
 
 def _secrets(config: StackConfig) -> list[str]:
     return sorted({f"{config.namespace}/{credential.secret}" for credential in config.credentials})
+
+
+def _remove_rendered(folder: Path) -> None:
+    """Remove what was rendered here before, of another stack perhaps: it would be applied and checked along with the rest."""
+    for path in folder.glob("*.yaml"):
+        with path.open(encoding="utf-8") as file:
+            is_rendered = file.readline() == _HEAD
+        if is_rendered:
+            path.unlink()
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as they are, so that a script in a manifest can be read."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def _as_yaml(manifest: dict[str, Any]) -> str:
+    return _HEAD + yaml.dump(manifest, Dumper=_Dumper, sort_keys=True, allow_unicode=True, width=1000)
 
 
 def _file_name(manifest: dict[str, Any]) -> str:
@@ -195,10 +220,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         files, secrets = render(options.config)
-    except ConfigError as error:
+    except (ConfigError, pulumi.RunError) as error:
         print(error, file=sys.stderr)
         return 1
     options.out.mkdir(parents=True, exist_ok=True)
+    _remove_rendered(options.out)
     for name, text in files.items():
         (options.out / name).write_text(text, encoding="utf-8")
     print(f"{len(files)} objects written to {options.out}")

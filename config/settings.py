@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, f
 from pydantic.alias_generators import to_camel
 
 from config.semaphore_keys import branch_key, default_key
+from policies.vocabulary import MAXIMUM_DEADLINE_SECONDS, MAXIMUM_PARALLELISM, RUN_ENTRYPOINTS, RUN_TEMPLATES
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _NAMESPACE: Final = rf"^{_LABEL}$"
@@ -323,6 +324,40 @@ class Resources(_Settings):
     scratch: _Quantity = Field(default="256Mi", description="Size limit of each step's own /work and /tmp.")
 
 
+class ExemptTemplate(_Settings):
+    """A WorkflowTemplate that the cluster's gate leaves alone."""
+
+    name: _ObjectName = Field(description="Its name.")
+    reason: str = Field(min_length=10, pattern=r"^[^\n\r]+$", description="Why, for whoever reads it in a year.")
+
+
+class Admission(_Settings):
+    """What the API server refuses in the stack's namespace (docs/admission.md)."""
+
+    mode: Literal["deny", "warn", "audit"] = Field(
+        default="deny",
+        description="What becomes of an object that breaks a rule: refused, accepted with a warning, or only noted in the audit log.",
+    )
+    templates: tuple[_ObjectName, ...] = Field(
+        default=RUN_TEMPLATES, min_length=1, description="WorkflowTemplates that Workflows may refer to. A Workflow of its own making is refused."
+    )
+    entrypoints: tuple[_ObjectName, ...] = Field(
+        default=RUN_ENTRYPOINTS, description="Templates that Workflows may name as their entrypoint: any other could begin behind the lock."
+    )
+    exempt_templates: tuple[ExemptTemplate, ...] = Field(
+        default=(), description="WorkflowTemplates that need not keep the rules. Workflows may refer to them only if they are listed in templates."
+    )
+    images: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")], ...] = Field(
+        default=(), description="What images of WorkflowTemplates may begin with. Empty: anything."
+    )
+    max_parallelism: _Count = Field(default=MAXIMUM_PARALLELISM, description="Highest parallelism of a WorkflowTemplate.")
+    max_deadline_seconds: _Seconds = Field(default=MAXIMUM_DEADLINE_SECONDS, description="Longest activeDeadlineSeconds of a WorkflowTemplate.")
+    max_claim_size: _Quantity = Field(default="100Gi", description="Largest claim that a run makes for itself.")
+    claim_classes: tuple[_ObjectName, ...] = Field(
+        default=(), description="Storage classes of such claims, by their names in the cluster. Empty: any class that is named."
+    )
+
+
 class Cluster(_Settings):
     """Which cluster the stack is for. Absent keys: the environment's KUBECONFIG and its current context."""
 
@@ -350,6 +385,7 @@ class StackConfig(_Settings):
     credentials: tuple[Credential, ...] = Field(default=(), description="Credentials for private repos.")
     repos: tuple[Repo, ...] = Field(default=(), description="Repositories that runs may work on.")
     retention: Retention = Field(default_factory=Retention, description="When ended workflows are deleted.")
+    admission: Admission = Field(default_factory=Admission, description="The cluster's own gate.")
     kubernetes: Cluster = Field(default_factory=Cluster, description="The cluster.")
 
     @field_validator("repos")

@@ -9,7 +9,7 @@ from pydantic import Field
 from policies.definition import OPERATIONS, About, PolicySettings, Resource, resource_rule
 from policies.inputs import at, whole_number
 from policies.vocabulary import MAXIMUM_DEADLINE_SECONDS
-from policies.workflows import WORKFLOW_KINDS, defined_workflow, templates
+from policies.workflows import WORKFLOW_KINDS, Template, defined_workflow, templates
 
 _JOB_PATHS: Final = {"batch/Job": ("spec",), "batch/CronJob": ("spec", "jobTemplate", "spec")}
 _REMEDY: Final = "Remedy: set a number of seconds"
@@ -29,15 +29,23 @@ def _faults(resource: Resource, settings: _Settings) -> Iterator[str]:
     found = defined_workflow(resource)
     if found is None:
         return
-    yield from _faults_of_whole(found.path, found.spec.get("activeDeadlineSeconds"), settings)
-    for template in templates(found):
-        limits = ["activeDeadlineSeconds", "timeout"]
-        ends = any(template.body.get(limit) not in (None, "", 0) for limit in limits) or bool(at(template.body, "suspend", "duration"))
-        if template.works and not ends:
-            yield (
-                f"{template.path} has no deadline of its own: one step that hangs holds its locks until the whole workflow ends. "
-                "Remedy: set timeout, which also counts the time before the pod starts, or activeDeadlineSeconds"
-            )
+    listed = templates(found)
+    endless = [template for template in listed if template.works and not _ends(template)]
+    # Steps that all end make a workflow that ends, unless it waits for a lock: no deadline of a step counts that.
+    ends_by_its_steps = listed and not endless and not any(at(holder, "synchronization") for holder in (found.spec, *(one.body for one in listed)))
+    given = found.spec.get("activeDeadlineSeconds")
+    if given is not None or not ends_by_its_steps:
+        yield from _faults_of_whole(found.path, given, settings)
+    for template in endless:
+        yield (
+            f"{template.path} has no deadline of its own: one step that hangs holds its locks until the whole workflow ends. "
+            "Remedy: set timeout, which also counts the time before the pod starts, or activeDeadlineSeconds"
+        )
+
+
+def _ends(template: Template) -> bool:
+    given = (template.body.get("activeDeadlineSeconds"), template.body.get("timeout"), at(template.body, "suspend", "duration"))
+    return any(limit not in (None, "", 0) for limit in given)
 
 
 def _faults_of_whole(path: str, given: object, settings: _Settings) -> Iterator[str]:
@@ -53,7 +61,7 @@ def _faults_of_whole(path: str, given: object, settings: _Settings) -> Iterator[
 DEADLINES: Final = resource_rule(
     About(
         name="deadlines",
-        description="A workflow, each of its steps that works or waits, and a Job end by themselves after a time.",
+        description="Each step that works or waits, a workflow that waits for a lock, and a Job end by themselves after a time.",
         remediation="Set activeDeadlineSeconds of the workflow or Job, and timeout of each template that runs a pod or waits.",
         severity=Severity.HIGH,
         framework=OPERATIONS,

@@ -38,9 +38,8 @@ def _faults(resource: Resource, _settings: PolicySettings) -> Iterator[str]:
         yield f"{found.path}.onExit names {handler!r}, and there is no such template. Remedy: name one of spec.templates"
         return
     at_exit = reached(by_name, handler)
-    before = [one for one in reached(by_name, text(found.spec.get("entrypoint"))) if one not in at_exit]
     cleaned = {claim for template in at_exit for claim in _written_claims(found, template)}
-    for template in before:
+    for template in (one for one in listed if one not in at_exit):
         for claim in sorted(_written_claims(found, template) - cleaned):
             # A claim with a tag in its name is the run's own: it is deleted whole, and must not be mounted for that.
             if _TAG not in claim:

@@ -34,7 +34,7 @@ def _faults_of(path: str, image: str, settings: _Settings) -> Iterator[str]:
     if "{{" in image:
         yield f"{path} is made of a parameter: whoever submits a run chooses what runs. Remedy: write the image down"
         return
-    if tag == "latest" or not (tag or digest):
+    if not digest and tag in ("", "latest"):
         yield f"{path} is {image}: what runs can change from one pod to the next. Remedy: name a version other than latest, or a digest"
     if settings.require_digest and not digest:
         yield f"{path} is {image}, without a digest: its registry decides what runs. Remedy: append @sha256:… of the image that was tested"

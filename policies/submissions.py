@@ -11,7 +11,7 @@ from pydantic import Field
 from policies.definition import OPERATIONS, About, PolicySettings, Resource, resource_rule
 from policies.events import SENSOR, starts_workflows
 from policies.inputs import at, items, mapping, text
-from policies.vocabulary import CLEANUP_LABELS, PARAMETER_KEYS, RUN_TEMPLATES, SUBMITTED_SPEC_KEYS
+from policies.vocabulary import CLEANUP_LABELS, PARAMETER_KEYS, RUN_ENTRYPOINTS, RUN_TEMPLATES, SUBMITTED_SPEC_KEYS
 from policies.workflows import SUBMITTED_KINDS, WORKFLOW_KINDS, defined_workflow, made_objects, templates, workflow
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -20,6 +20,9 @@ _TAG: Final = "{{"
 
 class _Settings(PolicySettings):
     templates: tuple[str, ...] = Field(default=RUN_TEMPLATES, description="WorkflowTemplates that a Workflow may refer to.")
+    entrypoints: tuple[str, ...] = Field(
+        default=RUN_ENTRYPOINTS, description="Templates that a Workflow may name as its entrypoint: any other could begin behind the lock."
+    )
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,10 @@ def _faults(resource: Resource, settings: _Settings) -> Iterator[str]:
         own = [key for key in spec if key not in SUBMITTED_SPEC_KEYS]
         if own:
             yield f"{path} brings {', '.join(sorted(own))} of its own, past the template's rules. Remedy: leave it to the template"
+        entrypoint = spec.get("entrypoint")
+        if entrypoint is not None and entrypoint not in settings.entrypoints:
+            remedy = f"leave it out, or name one of {', '.join(settings.entrypoints)}"
+            yield f"{path}.entrypoint is {entrypoint!r}, which may begin behind the lock. Remedy: {remedy}"
         others = [key for key in mapping(spec.get("arguments")) if key != "parameters"]
         if others:
             yield f"{path}.arguments brings {', '.join(sorted(others))}. Remedy: give parameters only"

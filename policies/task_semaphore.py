@@ -8,7 +8,7 @@ from pydantic import Field
 
 from policies.definition import OPERATIONS, About, PolicySettings, Resource, resource_rule
 from policies.inputs import at, items, mapping, text
-from policies.vocabulary import TASK_KINDS
+from policies.vocabulary import RUN_ENTRYPOINTS, TASK_KINDS
 from policies.workflows import WORKFLOW_KINDS, Template, Workflow, called, defined_workflow, made_objects, templates
 
 _REMEDY: Final = "Remedy: put synchronization.semaphores with one configMapKeyRef on the template that calls it"
@@ -16,6 +16,9 @@ _REMEDY: Final = "Remedy: put synchronization.semaphores with one configMapKeyRe
 
 class _Settings(PolicySettings):
     task_kinds: tuple[str, ...] = Field(default=TASK_KINDS, description="Kinds of objects that are a task: what makes one has to hold a lock.")
+    entrypoints: tuple[str, ...] = Field(
+        default=RUN_ENTRYPOINTS, description="Templates that a Workflow may begin with, beside the entrypoint that its template names."
+    )
 
 
 def _faults(resource: Resource, settings: _Settings) -> Iterator[str]:
@@ -31,7 +34,7 @@ def _faults(resource: Resource, settings: _Settings) -> Iterator[str]:
         for key in sorted(held & _keys(template.body)):
             yield f"{template.path}.synchronization asks for {key}, which the workflow already holds: it waits for itself. Remedy: leave one of them"
     if not _is_locked(found.spec):
-        yield from _faults_of_tasks(found, listed, settings.task_kinds)
+        yield from _faults_of_tasks(found, listed, settings)
 
 
 def _faults_of_locks(path: str, holder: Mapping[str, Any]) -> Iterator[str]:
@@ -49,17 +52,17 @@ def _faults_of_locks(path: str, holder: Mapping[str, Any]) -> Iterator[str]:
             yield f"{path}.semaphores names no key. Remedy: give configMapKeyRef with name and key"
 
 
-def _faults_of_tasks(found: Workflow, listed: list[Template], kinds: tuple[str, ...]) -> Iterator[str]:
-    unlocked = {template.name for template in _reached_without_lock(found, listed)}
+def _faults_of_tasks(found: Workflow, listed: list[Template], settings: _Settings) -> Iterator[str]:
+    unlocked = {template.name for template in _reached_without_lock(listed, {text(found.spec.get("entrypoint")), *settings.entrypoints})}
     for template in listed:
-        made = [one for one in made_objects(template) if one.kind in kinds]
+        made = [one for one in made_objects(template) if one.kind in settings.task_kinds]
         if made and template.name in unlocked:
             yield f"{template.path} makes a {made[0].kind} without a semaphore: nothing limits how many there are at once. {_REMEDY}"
 
 
-def _reached_without_lock(found: Workflow, listed: list[Template]) -> list[Template]:
+def _reached_without_lock(listed: list[Template], starts: set[str]) -> list[Template]:
     by_name = {template.name: template for template in listed}
-    names, reached = [text(found.spec.get("entrypoint"))], []
+    names, reached = sorted(starts), []
     seen = set(names)
     while names:
         template = by_name.get(names.pop())

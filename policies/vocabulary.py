@@ -12,8 +12,11 @@ TASK_KINDS: Final = ("CodeRun",)
 RUN_TEMPLATES: Final = ("coderun-template", "coderun-batch")
 """WorkflowTemplates that Workflows may refer to."""
 
-SUBMITTED_SPEC_KEYS: Final = ("workflowTemplateRef", "arguments", "priority", "suspend")
-"""Keys of a Workflow's spec that leave a run what its template makes it: which one, its parameters, its place in the queue, a pause."""
+RUN_ENTRYPOINTS: Final = ("coderun-main", "coderun-event")
+"""Templates that a Workflow may begin with in place of its WorkflowTemplate's own entrypoint: any other could begin behind the lock."""
+
+SUBMITTED_SPEC_KEYS: Final = ("workflowTemplateRef", "arguments", "entrypoint", "priority", "suspend")
+"""Keys of a Workflow's spec that leave a run what its template makes it: which one, from where, its parameters, its place in the queue, a pause."""
 
 PARAMETER_KEYS: Final = ("name", "value")
 """Keys of a Workflow's parameter. valueFrom, for one, brings a value that nobody could check."""

@@ -13,6 +13,7 @@ from components.workflow_template_spec import workflow_template_spec
 from config.settings import StackConfig, StorageClass
 from config.stack_file import load_stack_file
 from tests.e2e import commands, stack
+from tests.e2e.open_gate import open_gate
 from tests.e2e.runs import E2E_LABEL, NAMESPACE, Runs, messages, phase
 from tests.e2e.sightings import Sightings
 from tests.e2e.waiting import wait_for
@@ -77,11 +78,12 @@ def templates() -> Iterator[dict[str, str]]:
     ]
     made = {case: template(case) for case in CASES}
     manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": [*classes, *made.values()]})
-    try:
-        commands.run(["kubectl", "apply", "--server-side", "--force-conflicts", "-f", "-"], stdin=manifests)
-        yield {case: manifest["metadata"]["name"] for case, manifest in made.items()}
-    finally:
-        commands.run(["kubectl", "delete", "--ignore-not-found", "--wait=false", "-f", "-"], stdin=manifests)
+    with open_gate():
+        try:
+            commands.run(["kubectl", "apply", "--server-side", "--force-conflicts", "-f", "-"], stdin=manifests)
+            yield {case: manifest["metadata"]["name"] for case, manifest in made.items()}
+        finally:
+            commands.run(["kubectl", "delete", "--ignore-not-found", "--wait=false", "-f", "-"], stdin=manifests)
 
 
 def asked_for(name: str) -> bool:

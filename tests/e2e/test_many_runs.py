@@ -9,6 +9,7 @@ import pytest
 from tests.e2e import commands
 from tests.e2e.git_server import GitServerControl
 from tests.e2e.limits import limits
+from tests.e2e.open_gate import open_gate
 from tests.e2e.runs import E2E_LABEL, NAMESPACE, Runs, output, phase
 from tests.e2e.sightings import Life, Sightings, is_agent
 from tests.e2e.volume import IMAGE, USER, Volume
@@ -132,13 +133,14 @@ def capped_template() -> JsonObject:
 
 
 def test_workflow_of_six_pods_runs_two_at_a_time(runs: Runs, sightings: Sightings) -> None:
-    commands.run(["kubectl", "apply", "--server-side", "-f", "-"], stdin=json.dumps(capped_template()))
-    try:
-        submit = ["argo", "submit", "--from", f"workflowtemplate/{CAPPED}", "-n", NAMESPACE, "-l", f"{E2E_LABEL}=true", "-o", "name"]
-        name = commands.run(submit).strip()
-        runs.wait_succeeded([name])
-    finally:
-        commands.run(["kubectl", "delete", "workflowtemplate", CAPPED, "-n", NAMESPACE])
+    with open_gate():
+        commands.run(["kubectl", "apply", "--server-side", "-f", "-"], stdin=json.dumps(capped_template()))
+        try:
+            submit = ["argo", "submit", "--from", f"workflowtemplate/{CAPPED}", "-n", NAMESPACE, "-l", f"{E2E_LABEL}=true", "-o", "name"]
+            name = commands.run(submit).strip().splitlines()[-1].strip()
+            runs.wait_succeeded([name])
+        finally:
+            commands.run(["kubectl", "delete", "workflowtemplate", CAPPED, "-n", NAMESPACE])
 
     def is_work(life: Life) -> bool:
         return "one(" in life.annotations.get("workflows.argoproj.io/node-name", "")

@@ -15,6 +15,7 @@ import yaml
 from components import git_maintenance_spec, render, sweeper_spec
 from components.parameter_admission_spec import admission_binding_spec, admission_policy_spec
 from components.render import Registered, run_program
+from components.workflow_admission_spec import binding_spec, claim_policy_spec, template_policy_spec, workflow_policy_spec
 from components.workflow_template_spec import container_security_context, workflow_template_spec
 from config import keys
 from config.errors import ConfigError
@@ -54,8 +55,14 @@ def test_every_object_of_the_dev_stack(dev: list[Registered]) -> None:
         "RoleBinding/coderun-workflow",
         "ServiceAccount/coderun-sweeper",
         "ServiceAccount/coderun-workflow",
+        "ValidatingAdmissionPolicy/coderun-claims-dev",
         "ValidatingAdmissionPolicy/coderun-parameters-dev",
+        "ValidatingAdmissionPolicy/coderun-templates-dev",
+        "ValidatingAdmissionPolicy/coderun-workflows-dev",
+        "ValidatingAdmissionPolicyBinding/coderun-claims-dev",
         "ValidatingAdmissionPolicyBinding/coderun-parameters-dev",
+        "ValidatingAdmissionPolicyBinding/coderun-templates-dev",
+        "ValidatingAdmissionPolicyBinding/coderun-workflows-dev",
         "WorkflowTemplate/coderun-template",
     ]
 
@@ -81,6 +88,25 @@ def test_what_is_registered_is_what_the_pure_functions_make(dev: list[Registered
     assert found["CronJob/coderun-git-maintenance"]["spec"] == git_maintenance_spec.cron_job_spec(config)
     assert found["ValidatingAdmissionPolicy/coderun-parameters-dev"]["spec"] == admission_policy_spec()
     assert found["ValidatingAdmissionPolicyBinding/coderun-parameters-dev"]["spec"] == admission_binding_spec("coderun-parameters-dev", "argo")
+    assert found["ValidatingAdmissionPolicy/coderun-workflows-dev"]["spec"] == workflow_policy_spec(config)
+    assert found["ValidatingAdmissionPolicy/coderun-templates-dev"]["spec"] == template_policy_spec(config)
+    assert found["ValidatingAdmissionPolicy/coderun-claims-dev"]["spec"] == claim_policy_spec(config)
+    assert found["ValidatingAdmissionPolicyBinding/coderun-claims-dev"]["spec"] == binding_spec("coderun-claims-dev", config)
+
+
+def test_an_exemption_of_the_gate_is_written_where_it_holds(tmp_path: Path) -> None:
+    exempt = [{"name": "legacy-import", "reason": "It moves to another namespace in March."}]
+    found = objects(run_program(write_stack_file(tmp_path, "blue", admission={"exemptTemplates": exempt})))
+    metadata = found["ValidatingAdmissionPolicy/coderun-templates-blue"]["metadata"]
+    assert metadata["annotations"] == {"coderun/exempt-templates": "legacy-import: It moves to another namespace in March."}
+    assert "annotations" not in found["ValidatingAdmissionPolicy/coderun-workflows-blue"]["metadata"]
+
+
+def test_settings_under_which_the_gate_refuses_the_stack_itself_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert render.main(["--config", str(write_stack_file(tmp_path, parallelism=60)), "--out", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().err
+    assert "coderun-workspaces:parallelism: is above admission.maxParallelism (50)" in told
+    assert "Traceback" not in told
 
 
 def test_the_shared_claim(dev: list[Registered]) -> None:
@@ -169,7 +195,7 @@ def test_two_stacks_share_no_cluster_scoped_name(tmp_path: Path) -> None:
 
     blue, green = names("blue"), names("green")
     assert "StorageClass/fast-blue" in blue
-    assert len(blue) == len(green) == 3
+    assert len(blue) == len(green) == 9
     assert not blue & green
 
 
