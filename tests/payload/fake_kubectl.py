@@ -1,6 +1,6 @@
 """Stands in for kubectl: objects are JSON files, ``OBJECTS/<plural>/<name>.json``; every call is a line of ``calls.log``.
 
-Run as a program with FAKE_KUBECTL_FOLDER in its environment. It knows the forms that the scripts use and refuses all others.
+It knows the forms that the scripts use and refuses all others.
 An object's field ``fake`` says how it behaves:
 
 - ``goneAfter``: number of reads that a deleted object survives (default 0);
@@ -14,14 +14,15 @@ with that word wait until the file is gone.
 
 import fcntl
 import json
-import os
 import re
-import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.payload.kubectl_calls import Call, CallError
 
 _TOKEN = re.compile(r"\{(?P<expression>[^{}]*)\}|(?P<text>[^{}]+)")
 _STEP = re.compile(r"\.(?P<name>[A-Za-z0-9_-]+|\*)|\['(?P<quoted>(?:[^'\\]|\\.)+)'\]|\[(?P<index>\d+|\*)\]")
@@ -34,19 +35,13 @@ _FIELD_SELECTOR = "status.phase!=Succeeded,status.phase!=Failed"
 _FLAGS_WITH_VALUE = {"--namespace", "--selector", "--field-selector", "--raw", "-o", "-f"}
 
 
-def stop(message: str) -> NoReturn:
-    """Fail as kubectl does."""
-    sys.stderr.write(f"{message}\n")
-    sys.exit(1)
-
-
 def values_at(path: str, document: Any) -> list[Any]:  # noqa: ANN401 - any JSON
     """Evaluate a path of kubectl's JSONPath; what is missing is left out."""
     found, position = [document], 0
     while position < len(path):
         step = _STEP.match(path, position)
         if not step:
-            stop(f"fake kubectl: can't read the JSONPath {path!r}")
+            raise CallError(f"fake kubectl: can't read the JSONPath {path!r}")
         position = step.end()
         name = step["name"] or (step["quoted"] or "").replace("\\.", ".")
         following: list[Any] = []
@@ -96,8 +91,8 @@ def _selects(part: str, labels: dict[str, str]) -> bool:
 
 
 def replace(path: Path, document: dict[str, Any]) -> None:
-    """Write an object, whole at any moment: a watch that is killed while it writes must not leave half of one."""
-    fresh = path.with_suffix(f".{os.getpid()}")
+    """Write an object, whole at any moment: a watch reads and writes beside all other calls."""
+    fresh = path.with_suffix(f".{threading.get_ident()}")
     fresh.write_text(json.dumps(document))
     fresh.replace(path)
 
@@ -106,7 +101,7 @@ class Store:
     """The folder of objects."""
 
     def __init__(self, folder: Path) -> None:
-        """Takes FAKE_KUBECTL_FOLDER."""
+        """Takes the cluster's folder."""
         self.folder = folder
 
     def path(self, resource: str, name: str) -> Path:
@@ -148,15 +143,15 @@ class Store:
             replace(path, found)
         return found
 
-    def watch(self, path: Path, template: str) -> None:
+    def watch(self, path: Path, template: str, call: Call) -> None:
         """Print an object whenever it has changed, as an event, until it is gone."""
         last, event = None, "ADDED"
-        while (found := self.read(path)) is not None:
+        while call.is_waited_for() and (found := self.read(path)) is not None:
             if found != last:
-                print(render(template, {"type": event, "object": found}), end="", flush=True)
+                call.print_now(render(template, {"type": event, "object": found}))
             last, event = found, "MODIFIED"
             time.sleep(0.02)
-        print(render(template, {"type": "DELETED", "object": last or {}}), end="", flush=True)
+        call.print(render(template, {"type": "DELETED", "object": last or {}}))
 
     def apply(self, applied: dict[str, Any]) -> dict[str, Any]:
         """Make one, which behaves as the file ``applied-behave.json`` says; one that is there keeps its UID."""
@@ -181,20 +176,20 @@ class Store:
         """Delete as ``kubectl delete --raw`` does with a body. One without a UID is refused here, as no script may send it."""
         match = _OBJECT_PATH.fullmatch(raw)
         if not match or not match["name"] or match["namespace"] != "argo" or _GROUPS.get(match["plural"]) != match["group"]:
-            stop("Error from server (NotFound): the server could not find the requested resource")
+            raise CallError("Error from server (NotFound): the server could not find the requested resource")
         if options.keys() - {"preconditions", "propagationPolicy"} or options.get("propagationPolicy") not in ("Foreground", "Background"):
-            stop(f"Error from server (BadRequest): unknown delete options {options}")
+            raise CallError(f"Error from server (BadRequest): unknown delete options {options}")
         wanted = options.get("preconditions", {}).get("uid")
         if not wanted:
-            stop("fake kubectl: a deletion without a UID")
+            raise CallError("fake kubectl: a deletion without a UID")
         path = self.path(match["plural"], match["name"])
         if not path.exists():
-            stop(f'Error from server (NotFound): {match["plural"]} "{match["name"]}" not found')
+            raise CallError(f'Error from server (NotFound): {match["plural"]} "{match["name"]}" not found')
         there = json.loads(path.read_text())["metadata"]["uid"]
         if there != wanted:
             conflict = f"the UID in the precondition ({wanted}) does not match the UID in record ({there}). "
             conflict += "The object might have been deleted and then recreated"
-            stop(f'Error from server (Conflict): Operation cannot be fulfilled on {match["plural"]} "{match["name"]}": {conflict}')
+            raise CallError(f'Error from server (Conflict): Operation cannot be fulfilled on {match["plural"]} "{match["name"]}": {conflict}')
         self.delete(path)
 
     def delete(self, path: Path) -> None:
@@ -218,11 +213,14 @@ def events_of(store: Store, selector: str) -> Iterator[dict[str, Any]]:
             yield found
 
 
-def main() -> None:
-    """Answer one call."""
-    folder = Path(os.environ["FAKE_KUBECTL_FOLDER"])
+def answer(call: Call) -> None:
+    """Answer one call.
+
+    Raises:
+        CallError: It fails, as kubectl does.
+    """
     words, flags = list[str](), dict[str, str]()
-    arguments = iter(sys.argv[1:])
+    arguments = iter(call.arguments)
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if argument in _FLAGS_WITH_VALUE:
@@ -231,71 +229,77 @@ def main() -> None:
             flags[name] = value if equals else "true"
         else:
             words.append(argument)
-    with (folder / "calls.log").open("a") as log:
+    with (call.folder / "calls.log").open("a") as log:
         fcntl.flock(log, fcntl.LOCK_EX)
-        log.write(json.dumps(sys.argv[1:]) + "\n")
-    hang_on = folder / "hang-on"
-    while hang_on.exists() and hang_on.read_text() in sys.argv:
+        log.write(json.dumps(call.arguments) + "\n")
+    hang_on = call.folder / "hang-on"
+    while is_held_up(hang_on, call):
         time.sleep(0.02)
-    with (folder / "calls.log").open("a") as log:
+    with (call.folder / "calls.log").open("a") as log:
         fcntl.flock(log, fcntl.LOCK_EX)
-        failures = folder / "failures"
+        if not call.is_waited_for():
+            return
+        failures = call.folder / "failures"
         if failures.exists() and (left := int(failures.read_text())) > 0:
             failures.write_text(str(left - 1))
-            stop("The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?")
+            raise CallError("The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?")
         if "--watch" in flags:
             fcntl.flock(log, fcntl.LOCK_UN)
-        run(Store(folder), words, flags)
+        run(Store(call.folder), words, flags, call)
 
 
-def get(store: Store, resource: str, name: str, flags: dict[str, str]) -> None:
+def is_held_up(hang_on: Path, call: Call) -> bool:
+    """Whether a call is one of those that wait until the file is gone."""
+    try:
+        return call.is_waited_for() and hang_on.read_text() in call.arguments
+    except FileNotFoundError:
+        return False
+
+
+def get(store: Store, resource: str, name: str, flags: dict[str, str], call: Call) -> None:
     """Print one object, now or at every change."""
     template = flags["-o"].removeprefix("jsonpath=")
     if "--watch" in flags:
-        store.watch(store.path(resource, name), template)
+        store.watch(store.path(resource, name), template, call)
         return
     found = store.read(store.path(resource, name))
     if found is not None:
-        sys.stdout.write(render(template, found))
+        call.print(render(template, found))
     elif "--ignore-not-found" not in flags:
-        stop(f'Error from server (NotFound): {resource} "{name}" not found')
+        raise CallError(f'Error from server (NotFound): {resource} "{name}" not found')
 
 
-def run(store: Store, words: list[str], flags: dict[str, str]) -> None:
+def run(store: Store, words: list[str], flags: dict[str, str], call: Call) -> None:
     """Do what the call says."""
     if flags.get("--namespace") != "argo" or (flags.get("--field-selector", _FIELD_SELECTOR) != _FIELD_SELECTOR and "events" not in words):
-        stop("fake kubectl: another namespace, or another field selector than the one it knows")
+        raise CallError("fake kubectl: another namespace, or another field selector than the one it knows")
     match words:
         case ["get"] if "--raw" in flags:
-            list_by_path(store, flags["--raw"])
+            list_by_path(store, flags["--raw"], call)
         case ["get", "events"]:
             items = list(events_of(store, flags["--field-selector"]))
-            sys.stdout.write(render(flags["-o"].removeprefix("jsonpath="), {"items": items}))
+            call.print(render(flags["-o"].removeprefix("jsonpath="), {"items": items}))
         case ["get", resources]:
             living, selector = "--field-selector" in flags, flags.get("--selector", "")
             items = [found for resource in resources.split(",") for found in store.objects(resource, selector, living=living)]
-            sys.stdout.write(render(flags["-o"].removeprefix("jsonpath="), {"items": items}))
+            call.print(render(flags["-o"].removeprefix("jsonpath="), {"items": items}))
         case ["get", resource, name]:
-            get(store, resource, name, flags)
+            get(store, resource, name, flags, call)
         case ["delete"] if "--raw" in flags and flags.get("-f") == "-":
-            store.delete_by_path(flags["--raw"], json.loads(sys.stdin.read()))
+            store.delete_by_path(flags["--raw"], json.loads(call.text))
         case ["apply"]:
-            made = store.apply(json.loads(sys.stdin.read()))
-            sys.stdout.write(render(flags["-o"].removeprefix("jsonpath="), made) if "-o" in flags else "")
+            made = store.apply(json.loads(call.text))
+            call.print(render(flags["-o"].removeprefix("jsonpath="), made) if "-o" in flags else "")
         case _:
-            stop(f"fake kubectl: unknown call {words}")
+            raise CallError(f"fake kubectl: unknown call {words}")
 
 
-def list_by_path(store: Store, raw: str) -> None:
+def list_by_path(store: Store, raw: str, call: Call) -> None:
     """Print a list as the API server sends it."""
     url = urlsplit(raw)
     match = _OBJECT_PATH.fullmatch(url.path)
     if not match or match["name"] or match["namespace"] != "argo" or _GROUPS.get(match["plural"]) != match["group"]:
-        stop("Error from server (NotFound): the server could not find the requested resource")
+        raise CallError("Error from server (NotFound): the server could not find the requested resource")
     selector = parse_qs(url.query).get("labelSelector", [""])[0]
     items = list(store.objects(match["plural"], selector, living=False))
-    json.dump({"apiVersion": "v1", "items": items, "kind": _KINDS[match["plural"]] + "List"}, sys.stdout, separators=(",", ":"))
-
-
-if __name__ == "__main__":
-    main()
+    call.print(json.dumps({"apiVersion": "v1", "items": items, "kind": _KINDS[match["plural"]] + "List"}, separators=(",", ":")))

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,8 @@ from components.workflow_template_spec import SCRIPTS
 from config.settings import GitFolder
 from tests.fixtures.coderun_controller.pods import IDENTITY
 from tests.fixtures.git_server.repositories import git
+from tests.payload import fake_kubectl
+from tests.payload.kubectl_calls import kubectl_program
 from tests.unit.stack_files import config_with
 
 OWNER = "exampleorg"
@@ -106,9 +107,7 @@ class Cluster:
         (folder / "objects").mkdir(parents=True)
         (folder / "bin").mkdir()
         program = folder / "bin" / "kubectl"
-        # A stub, so that Python keeps the compiled module; -IS leaves out all that isn't needed, as it is started thousands of times.
-        here = str(Path(__file__).parent)
-        program.write_text(f"#!{sys.executable} -IS\nimport sys\nsys.path.insert(0, {here!r})\nfrom fake_kubectl import main\nmain()\n")
+        program.write_text(kubectl_program(folder, fake_kubectl.answer))
         program.chmod(0o755)
 
     def put(self, resource: str, name: str, **fields: Any) -> None:  # noqa: ANN401 - any JSON
@@ -337,7 +336,6 @@ class Bench:
             "TERMINATION_LOG": str(out / "termination-log"),
             "TMPDIR": str(out / "tmp"),
             "HOME": str(out / "tmp"),
-            "FAKE_KUBECTL_FOLDER": str(self.cluster.folder),
             "PATH": f"{self.cluster.folder / 'bin'}:{os.environ['PATH']}",
         }
         return defaults | variables
