@@ -156,6 +156,13 @@ MUTATIONS: Final = (
         "tests/payload/test_unbound_claims.py::test_others_are_left_alone[no node yet]",
     ),
     Mutation(
+        "without the time that a step may wait for its claim",
+        "unbound-claims.sh",
+        ' && is_past "$(($(seconds_of "$waiting_made") + CLAIM_TIMEOUT_SECONDS))"',
+        "",
+        "tests/payload/test_unbound_claims.py::test_others_are_left_alone[young]",
+    ),
+    Mutation(
         "without the UID in the task's record",
         "init-worktree.sh",
         '    if [ "$(first_line "$RECORD")" != "$claim_line" ]; then',
