@@ -40,6 +40,7 @@ def up() -> None:
             " run `sudo make up`, or use your own cluster: `make up CLUSTER=current CONTEXT=name`."
         )
     debian.install()
+    images.fetch_debian_layers()
     binaries.build()
     images.build()
     environment.write_programs()
@@ -51,7 +52,7 @@ def up() -> None:
         fresh = not processes.running("kubelet")
         worker.start_kubelet()
         addons.wait_for_node()
-    with step("starting DNS, the storage class and Argo Workflows"):
+    with step("starting DNS, the storage class, Argo Workflows and Argo Events"):
         if fresh:
             addons.probe()
         addons.apply()

@@ -1,4 +1,4 @@
-"""What a cluster has before the stack comes: DNS, a storage class, Argo Workflows."""
+"""What a cluster has before the stack comes: DNS, a storage class, Argo Workflows, Argo Events."""
 
 import hashlib
 import string
@@ -6,12 +6,13 @@ import subprocess
 import time
 from pathlib import Path
 
-from node import network, worker
+from node import images, network, worker
 from node.binaries import family, module_folder, program
 from node.locations import kubeconfig, state_folder
 
 _ADDONS = Path(__file__).resolve().parent / "addons"
 _ARGO = "github.com/argoproj/argo-workflows/v3"
+_ARGO_EVENTS = "github.com/argoproj/argo-events"
 READY_SECONDS = 180
 
 
@@ -35,8 +36,13 @@ def kubectl(*arguments: str, given: str | None = None) -> str:
 
 
 def crd_folder(size: str) -> Path:
-    """Argo's CRDs: "minimal", as installs use them, or "full", with schemas to check against."""
+    """Argo Workflows' CRDs: "minimal", as installs use them, or "full", with schemas to check against."""
     return module_folder(family("argo-workflows"), _ARGO) / "manifests" / "base" / "crds" / size
+
+
+def events_crd_folder() -> Path:
+    """Argo Events' CRDs, which say nothing of what an object holds."""
+    return module_folder(family("argo-events"), _ARGO_EVENTS) / "manifests" / "base" / "crds"
 
 
 def _manifests() -> list[str]:
@@ -45,8 +51,11 @@ def _manifests() -> list[str]:
         "DNS_ADDRESS": network.DNS_ADDRESS,
         "VOLUMES": str(state_folder() / "volumes"),
         "SANDBOX_IMAGE": worker.SANDBOX_IMAGE,
+        "ARGO_EVENTS_IMAGE": images.ARGO_EVENTS,
     }
-    kinds = [definition.read_text() for definition in sorted(crd_folder("minimal").glob("argoproj.io_*.yaml"))]
+    kinds = [
+        definition.read_text() for folder in (crd_folder("minimal"), events_crd_folder()) for definition in sorted(folder.glob("argoproj.io_*.yaml"))
+    ]
     return kinds + [string.Template(manifest.read_text()).substitute(values) for manifest in sorted(_ADDONS.glob("*.yaml"))]
 
 
@@ -62,6 +71,7 @@ def apply() -> None:
         ("kube-system", "coredns"),
         ("local-path-storage", "local-path-provisioner"),
         ("argo", "workflow-controller"),
+        ("argo-events", "controller-manager"),
     ):
         kubectl("--namespace", namespace, "rollout", "status", f"deployment/{deployment}", f"--timeout={READY_SECONDS}s")
 

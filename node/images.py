@@ -11,23 +11,33 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from node import image_archive, worker
-from node.binaries import family, module_folder, program
+from node.binaries import family, go_root, module_folder, program
 from node.locations import PROJECT, cache_folder, state_folder
 from node.progress import say, step
 
 DEBIAN = "bookworm"
 """The Debian release of the images; its Python is 3.11."""
 
-FIXTURE_PACKAGES = PROJECT / "images" / "fixtures" / "requirements.txt"
+FIXTURE_REQUIREMENTS = PROJECT / "images" / "fixtures" / "requirements.txt"
 
 WIDE_TREE = ("argo-workflows", "github.com/argoproj/argo-workflows/v3")
 """Family and module whose tree, some 3,400 files, becomes the wide one of the fixture repositories."""
+
+ARGO_EVENTS = "coderun.local/argo-events:v1.9.10"
+"""The version stands in the tag, as in a release: it is where `make doctor` reads it."""
+
+_WORKSPACE_PACKAGES = ("git", "ca-certificates")
+_FIXTURES_PACKAGES = ("git", "ca-certificates", "python3")
+
+_fetching = threading.Lock()
 
 
 class ImageError(Exception):
@@ -79,21 +89,28 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _static(reference: str, name: str, user: str = "65532") -> Image:
-    """An image that holds one statically linked program of the cache, certificates and a /tmp."""
+def _copy_program(root: Path, name: str, folder: str) -> None:
+    """A statically linked program of the cache, certificates and a /tmp."""
+    (root / folder).mkdir(exist_ok=True)
+    shutil.copy(program(name), root / folder / name)
+    # argoexec keeps its files there whatever its user is.
+    (root / "tmp").mkdir()
+    (root / "tmp").chmod(0o1777)
+    certificates = root / "etc" / "ssl" / "certs"
+    certificates.mkdir(parents=True)
+    shutil.copy("/etc/ssl/certs/ca-certificates.crt", certificates)
 
-    def fill(root: Path) -> None:
-        (root / "bin").mkdir()
-        shutil.copy(program(name), root / "bin" / name)
-        # argoexec keeps its files there whatever its user is.
-        (root / "tmp").mkdir()
-        (root / "tmp").chmod(0o1777)
-        certificates = root / "etc" / "ssl" / "certs"
-        certificates.mkdir(parents=True)
-        shutil.copy("/etc/ssl/certs/ca-certificates.crt", certificates)
 
-    settings = image_archive.Settings(entrypoint=(f"/bin/{name}",), environment={"PATH": "/bin"}, user=user)
-    return Image(reference, settings, (program(name).parent.name,), fill)
+def _static(reference: str, name: str, user: str = "65532", folder: str = "bin") -> Image:
+    """An image of one program."""
+    settings = image_archive.Settings(entrypoint=(f"{Path('/') / folder / name}",), environment={"PATH": "/bin"}, user=user)
+    return Image(reference, settings, (program(name).parent.name,), partial(_copy_program, name=name, folder=folder))
+
+
+def _argo_events(root: Path) -> None:
+    _copy_program(root, "argo-events", "bin")
+    # Go's own time zones: filters and resets of a Sensor may name one.
+    shutil.copy(go_root() / "lib" / "time" / "zoneinfo.zip", root / "zoneinfo.zip")
 
 
 def _busybox(root: Path) -> None:
@@ -116,7 +133,7 @@ def _fixtures(root: Path) -> None:
     _run(
         *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
         *("--target", str(root / "opt" / "packages"), "--python-version", "3.11"),
-        *("--only-binary", ":all:", "--requirement", str(FIXTURE_PACKAGES)),
+        *("--only-binary", ":all:", "--requirement", str(FIXTURE_REQUIREMENTS)),
     )
     shutil.copytree(PROJECT / "tests" / "fixtures", code / "tests" / "fixtures", ignore=shutil.ignore_patterns("__pycache__"))
     (code / "tests" / "__init__.py").touch()
@@ -146,18 +163,35 @@ def images() -> tuple[Image, ...]:
         _static("coderun.local/workflow-controller:dev", "workflow-controller"),
         _static("coderun.local/argoexec:dev", "argoexec", user="0"),
         Image(
+            ARGO_EVENTS,
+            image_archive.Settings(("/bin/argo-events",), {"PATH": "/bin", "ZONEINFO": "/zoneinfo.zip"}, user="65532"),
+            (program("argo-events").parent.name,),
+            _argo_events,
+        ),
+        # The bus's start command is /nats-server, as in the image that it stands for.
+        _static("coderun.local/nats:2.10.29", "nats-server", folder=""),
+        # Stands for the bus's two side-cars, which no package registry has: one tells the server to read its configuration again when that
+        # changes, the other offers its figures to Prometheus. Neither carries an event. Without the first a changed EventBus waits for a new
+        # pod. Both are given arguments and no command, so the shell takes the arguments as its own and ignores them.
+        Image(
+            "coderun.local/nats-sidecar:dev",
+            image_archive.Settings(("/bin/sh", "-c", "exec sleep 2147483647"), user="65532"),
+            (_digest(Path("/bin/busybox")),),
+            _busybox,
+        ),
+        Image(
             "coderun.local/workspace:dev",
             image_archive.Settings(environment={"PATH": "/usr/local/bin:/usr/bin:/bin"}),
             (kubectl,),
             _workspace,
-            debian=("git", "ca-certificates"),
+            debian=_WORKSPACE_PACKAGES,
         ),
         Image(
             "coderun.local/fixtures:dev",
             fixtures,
-            (_digest(FIXTURE_PACKAGES), _digest(PROJECT / "tests" / "fixtures"), program("argo").parent.name),
+            (_digest(FIXTURE_REQUIREMENTS), _digest(PROJECT / "tests" / "fixtures"), program("argo").parent.name),
             _fixtures,
-            debian=("git", "ca-certificates", "python3"),
+            debian=_FIXTURES_PACKAGES,
         ),
     )
 
@@ -166,10 +200,10 @@ def _debian_layer(packages: tuple[str, ...]) -> Path:
     """The root file system of Debian's minimal packages and those named, made once."""
     key = hashlib.sha256(repr((DEBIAN, packages)).encode()).hexdigest()[:16]
     cached = cache_folder() / "rootfs" / f"{key}.tar"
-    if not cached.exists():
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        staging = cached.with_suffix(".staging.tar")
-        with step(f"fetching Debian {DEBIAN} with {', '.join(packages)} (about 1 min)"):
+    with _fetching:
+        if not cached.exists():
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            staging = cached.with_suffix(".staging.tar")
             _run(
                 "mmdebstrap",
                 "--variant=minbase",
@@ -180,8 +214,19 @@ def _debian_layer(packages: tuple[str, ...]) -> Path:
                 DEBIAN,
                 str(staging),
             )
-        staging.rename(cached)
+            staging.rename(cached)
     return cached
+
+
+def _fetch_debian_layers() -> None:
+    for packages in (_WORKSPACE_PACKAGES, _FIXTURES_PACKAGES):
+        with suppress(ImageError):
+            _debian_layer(packages)
+
+
+def fetch_debian_layers() -> None:
+    """Begin to fetch what images are based on, where it is missing, and return; a failure is left to `build`, which says it better."""
+    threading.Thread(target=_fetch_debian_layers).start()
 
 
 def _build(image: Image) -> None:
@@ -199,7 +244,8 @@ def build(references: list[str] | None = None) -> None:
     for image in images():
         wanted = references is None or image.reference in references
         if wanted and not image.archive.exists():
-            with step(f"making the image {image.reference}"):
+            base = f" (with Debian's {', '.join(image.debian)}: about 1 min the first time)" if image.debian else ""
+            with step(f"making the image {image.reference}{base}"):
                 _build(image)
 
 

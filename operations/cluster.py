@@ -13,6 +13,8 @@ from pathlib import Path
 KIND_CLUSTER = "coderun"
 ARGO_VERSION = "v3.7.17"
 ARGO_MANIFEST = f"https://github.com/argoproj/argo-workflows/releases/download/{ARGO_VERSION}/install.yaml"
+EVENTS_VERSION = "v1.9.10"
+EVENTS_MANIFEST = f"https://raw.githubusercontent.com/argoproj/argo-events/{EVENTS_VERSION}/manifests/namespace-install.yaml"
 IMAGES = {"coderun.local/workspace:dev": "images/workspace", "coderun.local/fixtures:dev": "images/fixtures"}
 """Image -> the folder of its Containerfile; kind cannot pull what no registry has."""
 
@@ -57,17 +59,25 @@ def kubeconfig_of(context: str) -> Path:
 
 
 def prepare_kind() -> None:
-    """Make the kind cluster with Argo Workflows and this project's images; nothing that is there."""
+    """Make the kind cluster with Argo Workflows, Argo Events and this project's images; nothing that is there."""
     if KIND_CLUSTER not in _call("kind", "get", "clusters").split():
         _call("kind", "create", "cluster", "--name", KIND_CLUSTER)
     for image, folder in IMAGES.items():
         _call("docker", "build", "--quiet", "--tag", image, "--file", f"{folder}/Containerfile", ".")
         _call("kind", "load", "docker-image", image, "--name", KIND_CLUSTER)
-    kubectl = ("kubectl", f"--context=kind-{KIND_CLUSTER}")
-    if "argo" not in _call(*kubectl, "get", "namespaces", "--output=jsonpath={.items[*].metadata.name}").split():
-        _call(*kubectl, "create", "namespace", "argo")
-    _call(*kubectl, "apply", "--server-side", "--namespace=argo", f"--filename={ARGO_MANIFEST}")
-    _call(*kubectl, "--namespace=argo", "rollout", "status", "deployment/workflow-controller", "--timeout=300s")
+    _install("argo", ARGO_MANIFEST, "workflow-controller")
+    _install("argo-events", EVENTS_MANIFEST, "controller-manager", "IMAGE_PULL_POLICY=IfNotPresent")
+
+
+def _install(namespace: str, manifest: str, controller: str, *environment: str) -> None:
+    """Apply a manifest in a namespace of its own, set its controller's environment, and wait for the controller."""
+    kubectl = ("kubectl", f"--context=kind-{KIND_CLUSTER}", f"--namespace={namespace}")
+    if namespace not in _call(*kubectl, "get", "namespaces", "--output=jsonpath={.items[*].metadata.name}").split():
+        _call(*kubectl, "create", "namespace", namespace)
+    _call(*kubectl, "apply", "--server-side", f"--filename={manifest}")
+    if environment:
+        _call(*kubectl, "set", "env", f"deployment/{controller}", *environment)
+    _call(*kubectl, "rollout", "status", f"deployment/{controller}", "--timeout=300s")
 
 
 def main() -> int:

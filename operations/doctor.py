@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 import payload
 from config.errors import ConfigError
 from config.settings import StackConfig
@@ -20,6 +22,16 @@ KUBERNETES = (1, 30)
 
 ARGO_WORKFLOWS = (3, 7, 17)
 """Earlier ones forget semaphore holders on restart (argo-workflows 16160) and leak slots (16405)."""
+
+ARGO_EVENTS = (1, 9, 10)
+"""The version that the Sensor was made for and is tested with."""
+
+BUS_VERSION = "2.10.29"
+"""The version of JetStream that the EventBus asks for."""
+
+EVENTS_NAMESPACE = "argo-events"
+EVENTS_KINDS = ("eventbus.argoproj.io", "eventsources.argoproj.io", "sensors.argoproj.io")
+_INSTALL_EVENTS = f"install Argo Events {'.'.join(map(str, ARGO_EVENTS))} or newer in the namespace {EVENTS_NAMESPACE} (docs/setup.md)"
 
 VOLUME_SECONDS = 120
 """How long the pod on the claim may take: a claim that binds late is bound for it first."""
@@ -82,6 +94,65 @@ def argo_version(config: StackConfig) -> Finding:
     return Finding(_numbers(done.stdout) >= ARGO_WORKFLOWS, f"Argo Workflows {version}", remedy)
 
 
+def events_kinds() -> Finding:
+    """The cluster knows the kinds of Argo Events."""
+    missing = [kind for kind in EVENTS_KINDS if _object("customresourcedefinition", kind) is None]
+    seen = f"the cluster does not know the kinds {', '.join(missing)}" if missing else "the kinds of Argo Events"
+    return Finding(not missing, seen, _INSTALL_EVENTS)
+
+
+def events_controller() -> Iterator[Finding]:
+    """The controller of Argo Events runs, is recent enough and knows the version of the bus."""
+    deployments = (_object("deployments", "--namespace", EVENTS_NAMESPACE) or {}).get("items", [])
+    controller = next((each for each in deployments if _events_image(each)), None)
+    if controller is None:
+        yield Finding(right=False, seen=f"no controller of Argo Events in the namespace {EVENTS_NAMESPACE}", remedy=_INSTALL_EVENTS)
+        return
+    yield _events_version(controller)
+    name = controller["metadata"]["name"]
+    running = controller.get("status", {}).get("availableReplicas", 0) > 0
+    seen = f"the controller of Argo Events, {name}, {'runs' if running else 'has no pod that is ready'}"
+    yield Finding(running, seen, f"see why: `kubectl -n {EVENTS_NAMESPACE} logs deployment/{name}`")
+    yield _bus_version(controller)
+
+
+def _events_version(controller: dict[str, Any]) -> Finding:
+    image = _events_image(controller)
+    labels = controller["metadata"].get("labels") or {}
+    # The program has no command that tells its version; a digest after the tag is no version.
+    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    version = tag if _numbers(tag) else labels.get("app.kubernetes.io/version", "")
+    if not _numbers(version):
+        return Finding(
+            right=False,
+            seen=f"the version of Argo Events can't be told from the image {image}",
+            remedy="give the image a tag with its version, or the controller's Deployment the label app.kubernetes.io/version",
+        )
+    return Finding(_numbers(version) >= ARGO_EVENTS, f"Argo Events {version}", _INSTALL_EVENTS)
+
+
+def _bus_version(controller: dict[str, Any]) -> Finding:
+    seen = f"version {BUS_VERSION} of the event bus in the controller's configuration"
+    for volume in controller["spec"]["template"]["spec"].get("volumes") or ():
+        name = (volume.get("configMap") or {}).get("name", "")
+        data = (_object("configmap", name, "--namespace", EVENTS_NAMESPACE) or {}).get("data") or {} if name else {}
+        document = yaml.safe_load(data.get("controller-config.yaml", "")) or {}
+        known = [str(each.get("version")) for each in ((document.get("eventBus") or {}).get("jetstream") or {}).get("versions") or ()]
+        if known:
+            lacking = "" if BUS_VERSION in known else f": it has {', '.join(known)}"
+            return Finding(not lacking, seen + lacking, f"add it to eventBus.jetstream.versions in the ConfigMap {name}")
+    return Finding(right=False, seen=f"{seen}: none was found", remedy="mount a controller-config.yaml into the controller (docs/setup.md)")
+
+
+def _events_image(deployment: dict[str, Any]) -> str:
+    """The image that a controller of Argo Events starts its pods from; empty for another Deployment."""
+    for container in deployment["spec"]["template"]["spec"]["containers"]:
+        for variable in container.get("env") or ():
+            if variable["name"] == "ARGO_EVENTS_IMAGE":
+                return str(variable.get("value", ""))
+    return ""
+
+
 def coderun_kind(config: StackConfig) -> Finding:
     """The cluster knows the kind CodeRun."""
     name = f"{config.coderun.plural}.{config.coderun.group}"
@@ -100,11 +171,11 @@ def storage_classes(config: StackConfig) -> Iterator[Finding]:
             )
 
 
-def permissions(config: StackConfig) -> Finding:
-    """Whoever runs this may create what the stack is made of."""
-    refused = [kind for kind in _STACK_KINDS if _kubectl("auth", "can-i", "create", kind, "--namespace", config.namespace, "--quiet").returncode != 0]
-    seen = f"you may not create {', '.join(refused)}" if refused else "you may create everything that the stack is made of"
-    return Finding(not refused, seen, f"have these rights granted in the namespace {config.namespace}")
+def permissions(namespace: str, kinds: tuple[str, ...]) -> Finding:
+    """Whoever runs this may create what the stack is made of in that namespace."""
+    refused = [kind for kind in kinds if _kubectl("auth", "can-i", "create", kind, "--namespace", namespace, "--quiet").returncode != 0]
+    seen = f"you may not create {', '.join(refused)} in {namespace}" if refused else f"you may create what the stack is made of in {namespace}"
+    return Finding(not refused, seen, f"have these rights granted in the namespace {namespace}")
 
 
 def shared_claim(config: StackConfig) -> Finding:
@@ -176,9 +247,14 @@ def findings(config: StackConfig) -> Iterator[Finding]:
     if not first.seen.startswith("Kubernetes"):
         return
     yield argo_version(config)
+    kinds = events_kinds()
+    yield kinds
+    if kinds.right:
+        yield from events_controller()
     yield coderun_kind(config)
     yield from storage_classes(config)
-    yield permissions(config)
+    yield permissions(config.namespace, _STACK_KINDS)
+    yield permissions(EVENTS_NAMESPACE, EVENTS_KINDS)
     yield shared_claim(config)
 
 

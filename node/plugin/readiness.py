@@ -77,18 +77,25 @@ def _stale(obj: Object) -> bool:
     return observed is not None and generation is not None and observed < generation
 
 
+def _condition_text(condition: Object) -> str:
+    reason = condition.get("message") or condition.get("reason") or ""
+    return f"condition {condition.get('type')} is {condition.get('status')}" + (f": {reason}" if reason else "")
+
+
 def _condition_rule(expression: str) -> Rule:
     name, _, wanted = expression.removeprefix("condition=").partition("=")
     wanted = wanted or "True"
 
     def rule(obj: Object) -> Readiness:
-        found = conditions(obj).get(name)
+        every = conditions(obj)
+        found = every.get(name)
         if found is None or _stale(obj):
             return Readiness(f"waiting for condition {name}")
         if str(found.get("status")) == wanted:
             return READY
-        reason = found.get("message") or found.get("reason") or ""
-        return Readiness(f"condition {name} is {found.get('status')}: {reason}")
+        # Argo Events leaves Deployed at Unknown and says in another condition what is wrong with the object.
+        others = [other for kind, other in sorted(every.items()) if kind != name and str(other.get("status")) == "False"]
+        return Readiness("; ".join(_condition_text(condition) for condition in (found, *others)))
 
     return rule
 

@@ -4,7 +4,7 @@ The Service's address is reachable from inside the cluster only, its proxy from 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -61,6 +61,15 @@ class GitServerControl:
         body = json.dumps({"ref": ref, "files": files}).encode()
         return self._api.request("POST", f"{CONTROL}/commits/exampleorg/{repo}", body).decode().strip()
 
+    def push(self, repo: str, numbers: Iterable[int], base: str = "main") -> dict[int, str]:
+        """Puts a commit on each of these pull requests (new ones begin at the base branch), returns their heads by number."""
+        body = json.dumps({"numbers": list(numbers), "base": base}).encode()
+        return _heads(self._api.request("PUT", f"{CONTROL}/pulls/exampleorg/{repo}", body))
+
+    def heads(self, repo: str) -> dict[int, str]:
+        """The heads of all pull requests of a repository by number."""
+        return _heads(self._api.request("GET", f"{CONTROL}/pulls/exampleorg/{repo}"))
+
     def _counter(self, repo: str, name: str) -> int:
         counters = self.stats()["repositories"].get(f"exampleorg/{repo}", {})
         return int(counters.get(name, 0))
@@ -94,3 +103,7 @@ class GitServerControl:
             yield
         finally:
             self._api.request("PUT", path, b"{}")
+
+
+def _heads(answer: bytes) -> dict[int, str]:
+    return {int(number): str(commit) for number, commit in json.loads(answer)["heads"].items()}

@@ -72,6 +72,28 @@ def test_skip_await_waits_for_nothing() -> None:
     assert waiter(FAILED).until_ready(JOB, inputs, RUNNING, 60, print) == RUNNING
 
 
+@pytest.mark.parametrize("kind", ["EventBus", "EventSource", "Sensor"])
+def test_objects_of_argo_events_are_waited_for_until_they_are_deployed(kind: str) -> None:
+    said: list[str] = []
+    new = events_object()
+    waiting = events_object(Deployed=("False", "EventBus not ready."))
+    deployed = events_object(Deployed=("True", ""))
+    live = waiter(new, waiting, deployed).until_ready(kind_of(f"kubernetes:argoproj.io/v1alpha1:{kind}"), {}, new, 60, said.append)
+    assert live == deployed
+    assert said == ["waiting for condition Deployed", "condition Deployed is False: EventBus not ready.", ""]
+
+
+def test_an_object_of_argo_events_that_is_wrong_says_why() -> None:
+    wrong = events_object(Deployed=("Unknown", ""), SourcesProvided=("False", "one of endpoints is missing"), Other=("True", "fine"))
+    with pytest.raises(NeverReadyError, match=r"Deployed is Unknown; condition SourcesProvided is False: one of endpoints is missing$"):
+        waiter(wrong).until_ready(kind_of("kubernetes:argoproj.io/v1alpha1:EventSource"), {}, wrong, 0, print)
+
+
+def events_object(**conditions: tuple[str, str]) -> Object:
+    found = [{"type": name, "status": status, "message": message} for name, (status, message) in conditions.items()]
+    return {"metadata": {**METADATA, "annotations": {"pulumi.com/waitFor": "condition=Deployed"}}, "status": {"conditions": found}}
+
+
 def test_a_wait_ends_at_its_timeout() -> None:
     with pytest.raises(NeverReadyError, match=r"not done after 0 s: .*1 active"):
         waiter(RUNNING).until_ready(JOB, {}, RUNNING, 0, print)
