@@ -19,6 +19,7 @@ class Parameter(TypedDict):
     name: str
     value: NotRequired[str]
     valueFrom: NotRequired[ValueFromPath]
+    globalName: NotRequired[str]
     description: NotRequired[str]
 
 
@@ -149,11 +150,13 @@ class DagTask(TypedDict):
     arguments: NotRequired[Parameters]
     depends: NotRequired[str]
     when: NotRequired[str]
+    withParam: NotRequired[str]
 
 
 class Dag(TypedDict):
     """A graph of tasks."""
 
+    failFast: NotRequired[bool]
     tasks: list[DagTask]
 
 
@@ -207,8 +210,26 @@ class Metadata(TypedDict):
     annotations: NotRequired[dict[str, str]]
 
 
+class Suspend(TypedDict):
+    """A pause. It takes no pod."""
+
+    duration: str
+
+
+class LabelValueFrom(TypedDict):
+    """A label's value as an expression over the workflow's variables."""
+
+    expression: str
+
+
+class WorkflowMetadata(Metadata):
+    """Labels and annotations that a workflow gets when it begins."""
+
+    labelsFrom: NotRequired[dict[str, LabelValueFrom]]
+
+
 class Template(TypedDict):
-    """A template of a workflow: a graph, a sequence or a script."""
+    """A template of a workflow: a graph, a sequence, a script or a pause."""
 
     name: str
     inputs: NotRequired[Parameters]
@@ -222,6 +243,7 @@ class Template(TypedDict):
     dag: NotRequired[Dag]
     steps: NotRequired[list[list[Step]]]
     script: NotRequired[Script]
+    suspend: NotRequired[Suspend]
 
 
 class PodGc(TypedDict):
@@ -242,14 +264,14 @@ class WorkflowSpec(TypedDict):
     """The spec of a WorkflowTemplate."""
 
     entrypoint: str
-    onExit: str
+    onExit: NotRequired[str]
     serviceAccountName: str
     parallelism: int
-    activeDeadlineSeconds: int
+    activeDeadlineSeconds: NotRequired[int]
     arguments: Parameters
     podGC: PodGc
     ttlStrategy: TtlStrategy
-    workflowMetadata: Metadata
+    workflowMetadata: WorkflowMetadata
     podMetadata: Metadata
     securityContext: PodSecurityContext
     templates: list[Template]

@@ -6,7 +6,7 @@ workflow without a status for ever. No step can refuse that, because none gets t
 
 from typing import Any, Final
 
-from components.names import WORKFLOW_TEMPLATE
+from components.names import BATCH_TEMPLATE, WORKFLOW_TEMPLATE
 from components.workflow_admission_spec import submission_is_new_or_changed, submitted_spec
 from policies.vocabulary import PARAMETER_KEYS
 
@@ -44,13 +44,15 @@ def admission_policy_spec() -> dict[str, Any]:
             {"name": "given", "expression": _GIVEN},
             {"name": "nested", "expression": f"variables.parameters.filter(p, has(p.value) && !({_IS_SCALAR}))"},
             {"name": "tagged", "expression": "variables.given.filter(p, p.value.contains('{{'))"},
-            {"name": "control", "expression": r"variables.given.filter(p, p.value.matches('[\\x00-\\x1f\\x7f]'))"},
+            {"name": "isCoderun", "expression": _is_of(WORKFLOW_TEMPLATE)},
+            {"name": "isBatch", "expression": _is_of(BATCH_TEMPLATE)},
+            {"name": "isOurs", "expression": "variables.isCoderun || variables.isBatch"},
+            # The tasks of a batch are JSON, which people write on many lines.
             {
-                "name": "isCoderun",
+                "name": "control",
                 "expression": (
-                    "has(variables.spec.workflowTemplateRef) && variables.spec.workflowTemplateRef != null"
-                    " && has(variables.spec.workflowTemplateRef.name)"
-                    f" && variables.spec.workflowTemplateRef.name == '{WORKFLOW_TEMPLATE}'"
+                    r"variables.given.filter(p, p.value.matches(variables.isBatch && has(p.name) && p.name == 'tasks'"
+                    r" ? '[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]' : '[\\x00-\\x1f\\x7f]'))"
                 ),
             },
         ],
@@ -61,7 +63,7 @@ def admission_policy_spec() -> dict[str, Any]:
             _refuse("tagged", "it contains two opening braces in a row, which Argo would evaluate", "give the value without them"),
             _refuse("control", "it contains a control character, such as a line break", "give it on one line of printable characters"),
             {
-                "expression": "!variables.isCoderun || !variables.parameters.exists(p, has(p.name) && p.name == 'parallelism')",
+                "expression": "!variables.isOurs || !variables.parameters.exists(p, has(p.name) && p.name == 'parallelism')",
                 "message": (
                     "parameter parallelism: a run can't set it, the field takes no parameter. "
                     "Remedy: leave it out; coderun-workspaces:parallelism in the stack file limits the pods of a workflow."
@@ -84,6 +86,14 @@ def admission_binding_spec(policy_name: str, namespace: str) -> dict[str, Any]:
         "validationActions": ["Deny"],
         "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}},
     }
+
+
+def _is_of(template: str) -> str:
+    return (
+        "has(variables.spec.workflowTemplateRef) && variables.spec.workflowTemplateRef != null"
+        " && has(variables.spec.workflowTemplateRef.name)"
+        f" && variables.spec.workflowTemplateRef.name == '{template}'"
+    )
 
 
 def _refuse(variable: str, fault: str, remedy: str) -> dict[str, str]:

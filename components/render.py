@@ -20,13 +20,15 @@ import yaml
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.proto.resource_pb2 import RegisterResourceRequest
 
+from components.names import COMMIT_STATUS_SECRET, HOOKS_SECRET, WEBHOOK_SECRET
 from config.errors import PREFIX, ConfigError
 from config.settings import StackConfig
-from config.stack_file import load_stack_file, raw_values, stack_name
+from config.stack_file import Settings, check, read_stack_file, stack_name
 
 _PROGRAM: Final = Path(__file__).parent.parent / "__main__.py"
 _KUBERNETES_TYPE: Final = re.compile(r"kubernetes:(?P<version>[^:]+):(?P<kind>[A-Za-z]+)")
-_WITHHELD: Final = "withheld"
+# Long enough for the one secret whose length the program checks.
+_WITHHELD: Final = "withheld: a secret of the stack"
 _HEAD: Final = "# Made by `make render`, which writes it anew.\n"
 
 
@@ -57,7 +59,8 @@ class Registered:
         if match is None:
             return None
         version = match["version"].removeprefix("core/")
-        head = {"apiVersion": version, "kind": match["kind"]}
+        # A patch is a part of an object that is there already: it is applied like a whole one, server side.
+        head = {"apiVersion": version, "kind": match["kind"].removesuffix("Patch")}
         return {**head, **{key: value for key, value in self.inputs.items() if key not in head}}
 
 
@@ -117,16 +120,19 @@ def run_program(stack_file: Path) -> list[Registered]:
     Raises:
         ConfigError: A setting is wrong.
     """
+    settings = read_stack_file(stack_file)
     # Checked as the file has it: once secrets are replaced, one in clear could not be told from an encrypted one.
-    load_stack_file(stack_file)
-    values = raw_values(stack_file)
-    project = PREFIX.removesuffix(":")
+    check(settings)
+    return _run(settings, stack_name(stack_file))
+
+
+def _run(settings: Settings, stack: str) -> list[Registered]:
     mocks = RecordingMocks()
     monitor = RecordingMonitor(mocks)
-    pulumi.runtime.set_mocks(mocks, project=project, stack=stack_name(stack_file), monitor=monitor)
+    pulumi.runtime.set_mocks(mocks, project=PREFIX.removesuffix(":"), stack=stack, monitor=monitor)
     pulumi.runtime.set_all_config(
-        {PREFIX + key: _as_engine(value) for key, value in values.items()},
-        [PREFIX + key for key, value in values.items() if _holds_secret(value)],
+        {PREFIX + key: _as_engine(value) for key, value in settings.values.items()},
+        [PREFIX + key for key, value in settings.values.items() if _holds_secret(value)],
     )
 
     # The decorator, published for tests, is what waits for all registrations.
@@ -139,29 +145,37 @@ def _program() -> None:
     runpy.run_path(str(_PROGRAM), run_name="__main__")
 
 
-def render(stack_file: Path) -> tuple[dict[str, str], list[str]]:
+def render(stack_file: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Render a stack.
 
     Args:
         stack_file: For example ``Pulumi.dev.yaml``.
 
     Returns:
-        File names with their YAML, and the names (``namespace/name``) of Secrets that have to be there but are left out.
+        File names with their YAML, and the names (``namespace/name``) of Secrets that have to be there but are left out, with their keys.
 
     Raises:
         ConfigError: A setting is wrong.
     """
-    config = load_stack_file(stack_file)
+    settings = read_stack_file(stack_file)
+    config = check(settings)
     files: dict[str, str] = {}
-    for resource in run_program(stack_file):
+    for resource in _run(settings, stack_name(stack_file)):
         manifest = resource.manifest
         if manifest is not None and manifest["kind"] != "Secret":
             files[_file_name(manifest)] = _as_yaml(manifest)
     return dict(sorted(files.items())), _secrets(config)
 
 
-def _secrets(config: StackConfig) -> list[str]:
-    return sorted({f"{config.namespace}/{credential.secret}" for credential in config.credentials})
+def _secrets(config: StackConfig) -> dict[str, str]:
+    needed = {f"{config.namespace}/{credential.secret}": "password and, optionally, username" for credential in config.credentials}
+    if events := config.events:
+        needed[f"{events.namespace}/{WEBHOOK_SECRET}"] = "secret"
+        if events.hooks:
+            needed[f"{events.namespace}/{HOOKS_SECRET}"] = "privateKey" if events.hooks.app else "token"
+        if events.commit_status:
+            needed[f"{config.namespace}/{events.commit_status.secret_name or COMMIT_STATUS_SECRET}"] = "password"
+    return dict(sorted(needed.items()))
 
 
 def _remove_rendered(folder: Path) -> None:
@@ -228,8 +242,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name, text in files.items():
         (options.out / name).write_text(text, encoding="utf-8")
     print(f"{len(files)} objects written to {options.out}")
-    for secret in secrets:
-        print(f"Secret {secret} is left out: provide it, with the keys password and, optionally, username")
+    for secret, keys in secrets.items():
+        print(f"Secret {secret} is left out: provide it, with {keys}")
     return 0
 
 

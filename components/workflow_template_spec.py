@@ -12,6 +12,7 @@ import payload
 from components.argo_types import (
     DagTask,
     EnvVar,
+    LabelValueFrom,
     Metadata,
     Parameter,
     Parameters,
@@ -26,6 +27,10 @@ from components.argo_types import (
     WorkflowSpec,
 )
 from components.names import (
+    BASE_LABEL,
+    COMMIT_STATUS_SECRET,
+    PR_LABEL,
+    REPO_LABEL,
     REPOS_CONFIG_MAP,
     RUN_SERVICE_ACCOUNT,
     SEMAPHORE_ANNOTATION,
@@ -36,6 +41,7 @@ from components.names import (
 )
 from components.run_manifests import OBJECTS_ROOT, OWN_CLAIM, as_environment_value, coderun_manifest, own_claim_manifest, run_labels
 from components.storage_spec import own_class_name
+from config.event_rate import hold_seconds
 from config.quantities import quantity_bytes
 from config.repos import REPOS_FILE
 from config.settings import GitFolder, StackConfig
@@ -45,11 +51,13 @@ SLACK_SECONDS: Final = 900
 room: a claim or an image that isn't there by then needs a person."""
 
 SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "resolve": ("task-messages.sh", "resolve.sh"),
+    "resolve": ("task-messages.sh", "commit-status.sh", "resolve.sh"),
     "init-worktree": (
         "task-messages.sh",
         "base-lock.sh",
         "coderun-end.sh",
+        "commit-status.sh",
+        "superseding-run.sh",
         "fence.sh",
         "task-removal.sh",
         "seed-copy.sh",
@@ -59,8 +67,19 @@ SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
         "init-worktree.sh",
     ),
     "claim": ("task-messages.sh", "coderun-end.sh", "claim-events.sh", "own-claim.sh"),
-    "create-coderun": ("task-messages.sh", "coderun-end.sh", "run-coderun.sh"),
-    "cleanup": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "task-removal.sh", "claim-events.sh", "kept-work.sh", "cleanup.sh"),
+    "create-coderun": ("task-messages.sh", "coderun-end.sh", "watch-phase.sh", "superseding-run.sh", "run-coderun.sh"),
+    "cleanup": (
+        "task-messages.sh",
+        "base-lock.sh",
+        "coderun-end.sh",
+        "task-removal.sh",
+        "claim-events.sh",
+        "kept-work.sh",
+        "failed-step.sh",
+        "commit-status.sh",
+        "run-outcome.sh",
+        "cleanup.sh",
+    ),
     "keep-own-claim": ("task-messages.sh", "base-lock.sh", "coderun-end.sh", "kept-work.sh", "keep-own-claim.sh"),
 }
 """Files of payload/ that make each step's script, in this order (payload/README.md)."""
@@ -71,6 +90,13 @@ take a second or two (tests/payload/test_kept_work.py), and what takes minutes i
 
 KEPT_SUB_PATH: Final = "base/.kept"
 """Folder of kept work on the shared claim."""
+
+ENTRYPOINT: Final = "coderun-main"
+EVENT_ENTRYPOINT: Final = "coderun-event"
+"""Entry of runs that an event starts: they wait before anything looks up the head of their pull request."""
+
+HEAD_PARAMETER: Final = "headCommit"
+"""Parameter of such runs only: the commit that the event told of, at which their state is shown until they know the one they work on."""
 
 _POD_DELETE_DELAY: Final = "60s"  # long enough to read an ended step's log, short enough not to fill the node
 _PAUSE_POLL_SECONDS: Final = 10  # the kubelet brings a changed ConfigMap into a pod within about a minute
@@ -91,6 +117,7 @@ _RUN_INPUTS: Final = ("owner", "repo", "task-id", "key", "github-app", "claim", 
 _TOKEN_FOLDER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a folder
 _CREDENTIALS_FOLDER: Final = "/etc/coderun/credentials"
 _REPOS_FOLDER: Final = "/etc/coderun/repos"
+_STATUS_FOLDER: Final = "/etc/coderun/status"
 
 
 def workflow_template_spec(config: StackConfig, stack: str) -> WorkflowSpec:
@@ -108,7 +135,7 @@ def workflow_template_spec(config: StackConfig, stack: str) -> WorkflowSpec:
         FileNotFoundError: A script of payload/ is missing.
     """
     return {
-        "entrypoint": "coderun-main",
+        "entrypoint": ENTRYPOINT,
         "onExit": "on-exit",
         "serviceAccountName": RUN_SERVICE_ACCOUNT,
         "parallelism": config.parallelism,
@@ -119,11 +146,12 @@ def workflow_template_spec(config: StackConfig, stack: str) -> WorkflowSpec:
             "secondsAfterSuccess": config.retention.success_seconds,
             "secondsAfterFailure": config.retention.failure_seconds,
         },
-        "workflowMetadata": {"labels": run_labels()},
+        "workflowMetadata": {"labels": run_labels(), "labelsFrom": _labels_from()},
         "podMetadata": {"labels": run_labels()},
         "securityContext": pod_security_context(config),
         "templates": [
             _main(),
+            *_event_main(config),
             _resolve(config),
             _locked(config),
             _claim(config, stack),
@@ -140,10 +168,14 @@ def workflow_template_spec(config: StackConfig, stack: str) -> WorkflowSpec:
 
 
 def workflow_deadline_seconds(config: StackConfig) -> int:
-    """Add up the longest pause, queue, wait for a claim, init and run, so that waiting is never ended as if it were work."""
+    """Add up the longest wait after an event, pause, queue, wait for a claim, init and run: waiting is never ended as if it were work."""
     budgets = config.deadlines
     work = budgets.claim_seconds + budgets.init_seconds + budgets.fence_seconds + budgets.run_seconds + budgets.fence_seconds
-    return budgets.resolve_seconds + budgets.queue_seconds + work + SLACK_SECONDS
+    return _hold_seconds(config) + budgets.resolve_seconds + budgets.queue_seconds + work + SLACK_SECONDS
+
+
+def _hold_seconds(config: StackConfig) -> int:
+    return hold_seconds(config.events.debounce_seconds, config.events.max_per_minute) if config.events else 0
 
 
 def pod_security_context(config: StackConfig) -> PodSecurityContext:
@@ -186,6 +218,8 @@ def git_resources(config: StackConfig) -> ResourceRequirements:
 
 
 def _arguments(config: StackConfig) -> list[Parameter]:
+    # For the runs of events, and for a person who submits one by hand: an expression over a parameter that isn't there would hang it.
+    told: list[Parameter] = [{"name": HEAD_PARAMETER, "value": "", "description": "Set by events: the commit that they tell of."}]
     return [
         {"name": "owner", "description": "Owner of the repo. Required."},
         {"name": "repo", "description": "Name of the repo. Required."},
@@ -195,60 +229,94 @@ def _arguments(config: StackConfig) -> list[Parameter]:
         {"name": "baseRef", "value": "", "description": "Ref whose branch picks the semaphore; default ref."},
         {"name": "github-app", "value": config.default_github_app, "description": "Name of the credentials, also given to the CodeRun."},
         {"name": "usePVC", "value": "false", "description": "true: the run gets a claim of its own."},
+        *(told if config.events else []),
     ]
 
 
-def _main() -> Template:
-    resolved = "{{tasks.resolve.outputs.parameters.%s}}"
+def _labels_from() -> dict[str, LabelValueFrom]:
+    """Label a workflow with what it is for, for ``kubectl get workflows -l``. Whatever was submitted, the values are ones that Kubernetes takes."""
+
+    def label(value: str) -> LabelValueFrom:
+        plain = f"sprig.trunc(63, sprig.regexReplaceAll('[^A-Za-z0-9._-]', {value}, '_'))"
+        return {"expression": f"sprig.regexReplaceAll('^[._-]+|[._-]+$', {plain}, '')"}
+
+    base = "(workflow.parameters['baseRef'] == '' ? workflow.parameters['ref'] : workflow.parameters['baseRef'])"
     return {
-        "name": "coderun-main",
-        "dag": {
-            "tasks": [
-                {"name": "resolve", "template": "resolve"},
-                {
-                    "name": "locked",
-                    "template": "locked",
-                    "depends": "resolve.Succeeded",
-                    "arguments": _given({name: resolved % name for name in _RESOLVE_OUTPUTS}),
-                },
-            ],
-        },
+        REPO_LABEL: label("workflow.parameters['owner'] + '.' + workflow.parameters['repo']"),
+        BASE_LABEL: label(f"sprig.regexReplaceAll('^refs/heads/', {base}, '')"),
+        PR_LABEL: label("workflow.parameters['prNumber']"),
     }
+
+
+def _main() -> Template:
+    return {"name": ENTRYPOINT, "dag": {"tasks": _tasks({"name": "resolve", "template": "resolve"})}}
+
+
+def _event_main(config: StackConfig) -> list[Template]:
+    if config.events is None:
+        return []
+    resolve: DagTask = {"name": "resolve", "template": "resolve", "depends": "hold.Succeeded"}
+    return [
+        {"name": EVENT_ENTRYPOINT, "dag": {"tasks": [{"name": "hold", "template": "hold"}, *_tasks(resolve)]}},
+        {"name": "hold", "suspend": {"duration": f"{_hold_seconds(config)}s"}},
+    ]
+
+
+def _tasks(resolve: DagTask) -> list[DagTask]:
+    resolved = "{{tasks.resolve.outputs.parameters.%s}}"
+    return [
+        resolve,
+        {
+            "name": "locked",
+            "template": "locked",
+            "depends": "resolve.Succeeded",
+            "arguments": parameters_given({name: resolved % name for name in _RESOLVE_OUTPUTS}),
+        },
+    ]
 
 
 def _resolve(config: StackConfig) -> Template:
     budget = config.deadlines.resolve_seconds
+    outputs: list[Parameter] = [{"name": name, "valueFrom": {"path": f"{_RESOLVED}/{name}"}} for name in _RESOLVE_OUTPUTS]
+    for output in outputs:
+        # In the workflow's status, so that kubectl shows what a run waits for.
+        if output["name"] == "key":
+            output["globalName"] = "semaphore-key"
+    submitted = {**_PARAMETER_VARIABLES, **({"HEAD_COMMIT": HEAD_PARAMETER} if config.events else {})}
     variables = {
-        **{f"{variable}_B64": f"{{{{=sprig.b64enc(workflow.parameters['{name}'])}}}}" for variable, name in _PARAMETER_VARIABLES.items()},
+        **{f"{variable}_B64": f"{{{{=sprig.b64enc(workflow.parameters['{name}'])}}}}" for variable, name in submitted.items()},
         "WORKFLOW_NAME": "{{workflow.name}}",
         "DEFAULT_GITHUB_APP": config.default_github_app,
         "REPOS_FILE": f"{_REPOS_FOLDER}/{REPOS_FILE}",
         "OUTPUT_DIR": _RESOLVED,
         "PAUSE_POLL_SECONDS": str(_PAUSE_POLL_SECONDS),
         "PAUSE_TIMEOUT_SECONDS": str(budget),
+        **_event_variables(config),
+        **_status_variables(config),
     }
     mounts: list[VolumeMount] = [
         *scratch_mounts(),
         _repos_mount(),
+        *_status_mounts(config),
         # An empty folder in the token's place keeps it from this container; Argo's own container beside it needs one.
         {"name": "tmp", "mountPath": _TOKEN_FOLDER, "subPath": "no-token", "readOnly": True},
     ]
     return {
         "name": "resolve",
-        "outputs": {"parameters": [{"name": name, "valueFrom": {"path": f"{_RESOLVED}/{name}"}} for name in _RESOLVE_OUTPUTS]},
+        "outputs": {"parameters": outputs},
         "metadata": _step_metadata("resolve"),
         "activeDeadlineSeconds": budget + SLACK_SECONDS,
-        "timeout": _timeout(budget + SLACK_SECONDS),
-        "retryStrategy": _after_loss_of_the_pod(),
-        "volumes": [*scratch_volumes(config), _repos_volume()],
-        "script": _script(config, _source("resolve"), variables, mounts, waiting_resources(config)),
+        "timeout": timeout(budget + SLACK_SECONDS),
+        "retryStrategy": after_loss_of_the_pod(),
+        "volumes": [*scratch_volumes(config), _repos_volume(), *_status_volumes(config)],
+        "script": script(config, source("resolve", SCRIPTS["resolve"]), variables, mounts, waiting_resources(config)),
     }
 
 
 def _locked(config: StackConfig) -> Template:
     given = "{{inputs.parameters.%s}}"
     from_task = "{{tasks.%s.outputs.parameters.workspace-path}}"
-    in_init = _given({name: given % name for name in _INIT_INPUTS})
+    in_init = parameters_given({name: given % name for name in _INIT_INPUTS})
 
     def run(name: str, init: str, claim: str) -> DagTask:
         handed_on = {name: given % name for name in ("owner", "repo", "task-id", "key", "github-app")}
@@ -256,12 +324,12 @@ def _locked(config: StackConfig) -> Template:
             "name": name,
             "template": name,
             "depends": f"{init}.Succeeded",
-            "arguments": _given({**handed_on, "claim": claim, "workspace-path": from_task % init}),
+            "arguments": parameters_given({**handed_on, "claim": claim, "workspace-path": from_task % init}),
         }
 
     return {
         "name": "locked",
-        "inputs": _declared(_RESOLVE_OUTPUTS),
+        "inputs": parameters_declared(_RESOLVE_OUTPUTS),
         "synchronization": {"semaphores": [{"configMapKeyRef": {"name": SEMAPHORES_CONFIG_MAP, "key": given % "key"}}]},
         "dag": {
             "tasks": [
@@ -271,7 +339,7 @@ def _locked(config: StackConfig) -> Template:
                     "name": "claim",
                     "template": "claim",
                     "when": f"{given % 'mode'} == claim",
-                    "arguments": _given({"task-id": given % "task-id"}),
+                    "arguments": parameters_given({"task-id": given % "task-id"}),
                 },
                 {"name": "init-worktree-own-claim", "template": "init-worktree-own-claim", "depends": "claim.Succeeded", "arguments": in_init},
                 run("create-coderun-own-claim", "init-worktree-own-claim", OWN_CLAIM),
@@ -291,13 +359,13 @@ def _claim(config: StackConfig, stack: str) -> Template:
     }
     return {
         "name": "claim",
-        "inputs": _declared(["task-id"]),
+        "inputs": parameters_declared(["task-id"]),
         "metadata": _task_metadata("claim"),
         "activeDeadlineSeconds": budget + SLACK_SECONDS,
-        "timeout": _timeout(budget + SLACK_SECONDS),
-        "retryStrategy": _after_loss_of_the_pod(),
+        "timeout": timeout(budget + SLACK_SECONDS),
+        "retryStrategy": after_loss_of_the_pod(),
         "volumes": scratch_volumes(config),
-        "script": _script(config, _source("claim"), variables, scratch_mounts(), waiting_resources(config)),
+        "script": script(config, source("claim", SCRIPTS["claim"]), variables, scratch_mounts(), waiting_resources(config)),
     }
 
 
@@ -318,7 +386,7 @@ def _init_worktree_own_claim(config: StackConfig) -> Template:
     # (payload/unbound-claims.sh). Argo makes a pending pod anew unless its time is over, and begins a step again unless told.
     deadline = config.deadlines.init_seconds + config.deadlines.fence_seconds + config.deadlines.claim_seconds
     # It gives up on making it anew up to two seconds before that (3.7.17, workflow/controller/workflowpod.go: newActiveDeadlineSeconds <= 1).
-    retry: RetryStrategy = {**_after_loss_of_the_pod(), "expression": f"asFloat(lastRetry.duration) < {deadline - 2}"}
+    retry: RetryStrategy = {**after_loss_of_the_pod(), "expression": f"asFloat(lastRetry.duration) < {deadline - 2}"}
     return {**_init(config, "init-worktree-own-claim", volumes, mounts, own), "timeout": f"{deadline}s", "retryStrategy": retry}
 
 
@@ -341,6 +409,8 @@ def _init(config: StackConfig, name: str, volumes: list[Volume], mounts: list[Vo
         "LOCK_TIMEOUT_SECONDS": str(config.git.lock_timeout_seconds),
         "LOW_SPEED_SECONDS": str(config.git.low_speed_seconds),
         "FENCE_TIMEOUT_SECONDS": str(config.deadlines.fence_seconds),
+        **_event_variables(config),
+        **_status_variables(config),
     }
     # Group-readable, not only the owner: with fsGroup the files of a Secret belong to root.
     credentials: Volume = {
@@ -353,22 +423,23 @@ def _init(config: StackConfig, name: str, volumes: list[Volume], mounts: list[Vo
         *mounts,
         _repos_mount(),
         {"name": "credentials", "mountPath": _CREDENTIALS_FOLDER, "readOnly": True},
+        *_status_mounts(config),
     ]
     return {
         "name": name,
-        "inputs": _declared(_INIT_INPUTS),
+        "inputs": parameters_declared(_INIT_INPUTS),
         "outputs": {
             "parameters": [
                 {"name": "workspace-path", "valueFrom": {"path": "/work/workspace_path"}},
-                {"name": "commit", "valueFrom": {"path": "/work/commit"}},
+                {"name": "commit", "valueFrom": {"path": "/work/commit"}, "globalName": "commit"},
             ],
         },
         "metadata": _task_metadata("init-worktree"),
         "activeDeadlineSeconds": config.deadlines.init_seconds + config.deadlines.fence_seconds,
-        "timeout": _timeout(config.deadlines.init_seconds + config.deadlines.fence_seconds),
-        "retryStrategy": _after_loss_of_the_pod(),
-        "volumes": [*scratch_volumes(config), *volumes, _repos_volume(), credentials],
-        "script": _script(config, _source("init-worktree"), variables, all_mounts, git_resources(config)),
+        "timeout": timeout(config.deadlines.init_seconds + config.deadlines.fence_seconds),
+        "retryStrategy": after_loss_of_the_pod(),
+        "volumes": [*scratch_volumes(config), *volumes, _repos_volume(), credentials, *_status_volumes(config)],
+        "script": script(config, source("init-worktree", SCRIPTS["init-worktree"]), variables, all_mounts, git_resources(config)),
     }
 
 
@@ -381,17 +452,18 @@ def _create_coderun(config: StackConfig, name: str, git_folder: GitFolder) -> Te
         "FAILED_PHASES": " ".join(config.coderun.failed_phases),
         "RUN_TIMEOUT_SECONDS": str(config.deadlines.run_seconds),
         "FENCE_TIMEOUT_SECONDS": str(config.deadlines.fence_seconds),
+        **_event_variables(config),
     }
     metadata = _task_metadata("create-coderun")
     return {
         "name": name,
-        "inputs": _declared(_RUN_INPUTS),
+        "inputs": parameters_declared(_RUN_INPUTS),
         "metadata": {**metadata, "annotations": {SEMAPHORE_ANNOTATION: "{{inputs.parameters.key}}"}},
         # The script's own deadline comes first: it ends the agent while the lock is still held.
         "activeDeadlineSeconds": config.deadlines.run_seconds + config.deadlines.fence_seconds + SLACK_SECONDS,
-        "timeout": _timeout(config.deadlines.run_seconds + config.deadlines.fence_seconds + SLACK_SECONDS),
+        "timeout": timeout(config.deadlines.run_seconds + config.deadlines.fence_seconds + SLACK_SECONDS),
         "volumes": scratch_volumes(config),
-        "script": _script(config, _source("create-coderun"), variables, scratch_mounts(), waiting_resources(config)),
+        "script": script(config, source("create-coderun", SCRIPTS["create-coderun"]), variables, scratch_mounts(), waiting_resources(config)),
     }
 
 
@@ -411,6 +483,7 @@ def _cleanup(config: StackConfig) -> Template:
     volumes: list[Volume] = [
         *scratch_volumes(config),
         {"name": "work", "persistentVolumeClaim": {"claimName": config.storage.shared.claim_name}},
+        *_status_volumes(config),
     ]
     variables = {
         **_run_variables(config),
@@ -418,6 +491,8 @@ def _cleanup(config: StackConfig) -> Template:
         **git_folder_variables(config),
         **kept_variables(config),
         **_exit_variables(config),
+        **_event_variables(config),
+        **_status_variables(config),
         "OWN_CLAIM_FILE": "/work/own-claim",
     }
     return {
@@ -425,10 +500,16 @@ def _cleanup(config: StackConfig) -> Template:
         "outputs": {"parameters": [{"name": "own-claim", "valueFrom": {"path": "/work/own-claim", "default": "gone"}}]},
         "metadata": _step_metadata("cleanup"),
         "activeDeadlineSeconds": config.deadlines.cleanup_seconds + SLACK_SECONDS,
-        "timeout": _timeout(config.deadlines.cleanup_seconds + SLACK_SECONDS),
-        "retryStrategy": _after_loss_of_the_pod(),
+        "timeout": timeout(config.deadlines.cleanup_seconds + SLACK_SECONDS),
+        "retryStrategy": after_loss_of_the_pod(),
         "volumes": volumes,
-        "script": _script(config, _source("cleanup"), variables, [*scratch_mounts(), *work_mounts()], git_resources(config)),
+        "script": script(
+            config,
+            source("cleanup", SCRIPTS["cleanup"]),
+            variables,
+            [*scratch_mounts(), *work_mounts(), *_status_mounts(config)],
+            git_resources(config),
+        ),
     }
 
 
@@ -459,15 +540,16 @@ def _keep_own_claim(config: StackConfig) -> Template:
         "name": "keep-own-claim",
         "metadata": _step_metadata("keep-own-claim"),
         "activeDeadlineSeconds": deadline,
-        "timeout": _timeout(deadline),
-        "retryStrategy": _after_loss_of_the_pod(),
+        "timeout": timeout(deadline),
+        "retryStrategy": after_loss_of_the_pod(),
         "volumes": volumes,
-        "script": _script(config, _source("keep-own-claim"), variables, mounts, git_resources(config)),
+        "script": script(config, source("keep-own-claim", SCRIPTS["keep-own-claim"]), variables, mounts, git_resources(config)),
     }
 
 
-def _source(step: str) -> str:
-    text = payload.source(*SCRIPTS[step])
+def source(step: str, files: Iterable[str]) -> str:
+    """Join the files of payload/ that make a step's script; ValueError if Argo or the kubelet would change it."""
+    text = payload.source(*files)
     # Argo hands a script to its pod in an environment variable, where the kubelet makes one dollar sign of two.
     if "$$" in text:
         raise ValueError(
@@ -476,13 +558,14 @@ def _source(step: str) -> str:
     return text
 
 
-def _script(config: StackConfig, source: str, variables: Mapping[str, str], mounts: list[VolumeMount], resources: ResourceRequirements) -> Script:
+def script(config: StackConfig, text: str, variables: Mapping[str, str], mounts: list[VolumeMount], resources: ResourceRequirements) -> Script:
+    """Make a step that runs a script in the workspace image."""
     return {
         "image": config.images.workspace,
         "imagePullPolicy": config.image_pull_policy,
         "command": ["sh"],
         "workingDir": "/work",
-        "source": source,
+        "source": text,
         "env": environment(variables),
         "resources": resources,
         "securityContext": container_security_context(),
@@ -549,6 +632,37 @@ def _repos_mount() -> VolumeMount:
     return {"name": "repos", "mountPath": _REPOS_FOLDER, "readOnly": True}
 
 
+def _event_variables(config: StackConfig) -> dict[str, str]:
+    """Tell a step whether an event has started its run, and whether a newer run of the same pull request ends it."""
+    if config.events is None:
+        return {}
+    return {"ENTRYPOINT": "{{workflow.mainEntrypoint}}", "SUPERSEDE": str(config.events.supersede).lower()}
+
+
+def _status_variables(config: StackConfig) -> dict[str, str]:
+    if config.events is None or config.events.commit_status is None:
+        return {}
+    status = config.events.commit_status
+    return {
+        "STATUS_API": config.events.api_url,
+        "STATUS_CONTEXT": status.context,
+        "STATUS_TOKEN_FILE": f"{_STATUS_FOLDER}/password",
+        "STATUS_LINK": f"{status.link}{{{{workflow.name}}}}" if status.link else "",
+    }
+
+
+def _status_volumes(config: StackConfig) -> list[Volume]:
+    if config.events is None or config.events.commit_status is None:
+        return []
+    secret = config.events.commit_status.secret_name or COMMIT_STATUS_SECRET
+    # Optional: a run is worth more than the report on it.
+    return [{"name": "status-token", "secret": {"secretName": secret, "optional": True, "defaultMode": 0o440}}]
+
+
+def _status_mounts(config: StackConfig) -> list[VolumeMount]:
+    return [{"name": volume["name"], "mountPath": _STATUS_FOLDER, "readOnly": True} for volume in _status_volumes(config)]
+
+
 def scratch_volumes(config: StackConfig) -> list[Volume]:
     """Give a pod of the scripts its own /work and /tmp."""
     limit = config.resources.scratch
@@ -576,19 +690,23 @@ def _task_metadata(step: str) -> Metadata:
     return {"labels": {**_step_metadata(step)["labels"], TASK_LABEL: "{{inputs.parameters.task-id}}"}}
 
 
-def _timeout(deadline_seconds: int) -> str:
+def timeout(deadline_seconds: int) -> str:
+    """Write a template's ``timeout`` for its ``activeDeadlineSeconds``."""
     # The deadline counts from the pod's start. This also ends a pod that can't start, so that it gives the lock back.
     return f"{deadline_seconds + SLACK_SECONDS}s"
 
 
-def _after_loss_of_the_pod() -> RetryStrategy:
+def after_loss_of_the_pod() -> RetryStrategy:
+    """Try a step again whose pod was lost."""
     # Only when Argo lost the pod, never when the script failed: its answer would be the same. The steps may be repeated.
     return {"limit": 2, "retryPolicy": "OnError", "backoff": {"duration": "10s", "factor": 2}}
 
 
-def _declared(names: Iterable[str]) -> Parameters:
+def parameters_declared(names: Iterable[str]) -> Parameters:
+    """Declare inputs."""
     return {"parameters": [{"name": name} for name in names]}
 
 
-def _given(values: Mapping[str, str]) -> Parameters:
+def parameters_given(values: Mapping[str, str]) -> Parameters:
+    """Give arguments."""
     return {"parameters": [{"name": name, "value": value} for name, value in values.items()]}

@@ -1,7 +1,7 @@
 """How a wrong setting is told: which key, what is wrong with it, and what to do."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -57,18 +57,42 @@ class ConfigError(Exception):
         super().__init__("\n".join([f"{origin}: {len(self.problems)} wrong setting(s)", *(f"  {problem}" for problem in self.problems)]))
 
 
-def describe(error: ValidationError, known_keys: Iterable[str] = ()) -> list[str]:
+class EntryError(ValueError):
+    """Entries of a list or a mapping that don't go together, each told at its own place.
+
+    Attributes:
+        entries: Position or key of an entry, and what is wrong with it, remedy included.
+    """
+
+    def __init__(self, entries: Iterable[tuple[int | str, str]]) -> None:
+        """Collect the entries, in the order in which they are told."""
+        self.entries = tuple(entries)
+        super().__init__("; ".join(text for _, text in self.entries))
+
+
+Place = Callable[[tuple[int | str, ...]], str | None]
+"""Says where a setting stands, as ``file:line``, or None if that isn't known."""
+
+
+def describe(error: ValidationError, known_keys: Iterable[str] = (), place: Place | None = None) -> list[str]:
     """Turn pydantic's findings into lines for people. The only place that does.
 
     Args:
         error: What a model raised.
         known_keys: Keys that exist anywhere in the settings, to suggest one in place of an unknown key.
+        place: Where settings stand.
 
     Returns:
-        Lines of the form ``key: what is wrong. Remedy: what to do``. Values of secrets are never shown.
+        Lines of the form ``file:line: key: what is wrong. Remedy: what to do``, without file and line where they aren't
+        known. Values of secrets are never shown.
     """
     known = tuple(known_keys)
-    return [_describe_one(detail, known) for detail in error.errors(include_url=False)]
+    lines: list[str] = []
+    for detail in error.errors(include_url=False):
+        for location, text in _findings(detail, known):
+            where = place(location) if place else None
+            lines.append(f"{where + ': ' if where else ''}{key_path(location)}: {text}")
+    return lines
 
 
 def key_path(location: Iterable[int | str]) -> str:
@@ -79,21 +103,28 @@ def key_path(location: Iterable[int | str]) -> str:
     return PREFIX + path.removeprefix(".")
 
 
-def _describe_one(detail: ErrorDetails, known_keys: tuple[str, ...]) -> str:
-    location = [part for part in detail["loc"] if part != "[key]"]
+def _findings(detail: ErrorDetails, known_keys: tuple[str, ...]) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    location = tuple(part for part in detail["loc"] if part != "[key]")
+    own = detail.get("ctx", {}).get("error")
+    if isinstance(own, EntryError):
+        yield from (((*location, entry), text) for entry, text in own.entries)
+    else:
+        yield location, _describe_one(detail, location, known_keys)
+
+
+def _describe_one(detail: ErrorDetails, location: tuple[int | str, ...], known_keys: tuple[str, ...]) -> str:
     context: dict[str, Any] = detail.get("ctx", {})
-    path = key_path(location)
     kind = detail["type"]
     match kind:
         case "extra_forbidden":
             unsupported = _not_supported(location)
             if unsupported:
-                return f"{path}: {unsupported[0]}. Remedy: {unsupported[1]}"
+                return f"{unsupported[0]}. Remedy: {unsupported[1]}"
             near = difflib.get_close_matches(str(location[-1]), known_keys, n=1)
             fault, remedy = "there is no such setting", f"did you mean {near[0]!r}?" if near else "remove it, or look it up in docs/parameters.md"
         case "value_error":
             # Our own validators: they bring the remedy with them.
-            return f"{path}: {context['error']}"
+            return str(context["error"])
         case "greater_than_equal":
             fault, remedy = f"must be at least {context['ge']}, is {_shown(detail['input'])}", f"give {context['ge']} or more"
         case "less_than_equal":
@@ -104,10 +135,10 @@ def _describe_one(detail: ErrorDetails, known_keys: tuple[str, ...]) -> str:
             fault, remedy = f"{_shown(detail['input'])} isn't one of the values allowed", f"give {context['expected']}"
         case _:
             fault, remedy = detail["msg"][0].lower() + detail["msg"][1:], _REMEDIES.get(kind, "see docs/parameters.md")
-    return f"{path}: {fault}. Remedy: {remedy}"
+    return f"{fault}. Remedy: {remedy}"
 
 
-def _not_supported(location: list[int | str]) -> tuple[str, str] | None:
+def _not_supported(location: tuple[int | str, ...]) -> tuple[str, str] | None:
     match location:
         case ["repos", int(), str(key)]:
             return _NOT_SUPPORTED.get(_NOT_SUPPORTED_SPELLINGS.get(key, key))

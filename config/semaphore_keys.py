@@ -2,7 +2,8 @@
 
 A key is ``owner-repo-branch``, or ``owner-repo`` for the repo's default. Each of the names is encoded so that two
 different branches never share a key, whatever hyphens their names have, and so that a key depends on nothing but the
-names in it. Owner and repo are lower-cased first: GitHub doesn't tell their spellings apart. Branches are told apart.
+names in it. In a branch's place there may be a pattern of branches (:mod:`config.branch_patterns`). Owner and repo are
+lower-cased first: GitHub doesn't tell their spellings apart. Branches are told apart.
 
 Of a name
   * ``a-z 0-9 . _`` stay as they are;
@@ -14,6 +15,7 @@ Where the names have no hyphen, slash, capital or unusual character this is task
 """
 
 import re
+from functools import cache
 from typing import Final
 
 MAX_KEY_LENGTH: Final = 253
@@ -94,6 +96,7 @@ def _join(*names: str) -> str:
     return key
 
 
+@cache  # ten thousand repos have a few owners, and every key is asked for several times
 def _encode_name(name: str) -> str:
     if not name:
         raise ValueError("a semaphore key can't be made of an empty name")

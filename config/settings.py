@@ -14,6 +14,9 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
+from config.branch_patterns import conflicts, is_pattern, pattern_fault, sample_branch
+from config.errors import EntryError
+from config.event_rate import requests_per_minute, window_seconds
 from config.semaphore_keys import branch_key, default_key
 from policies.vocabulary import MAXIMUM_DEADLINE_SECONDS, MAXIMUM_PARALLELISM, RUN_ENTRYPOINTS, RUN_TEMPLATES
 
@@ -28,6 +31,7 @@ _SUBDOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _TEMPLATE_TAG: Final = "{{"
 _OWNED_SPEC_KEYS: Final = frozenset({"githubApp", "workspace"})
 _DAY_SECONDS: Final = 24 * 60 * 60
+_TWO_REPLICAS: Final = 2
 
 
 def _refuse_truth_value(value: object) -> object:
@@ -37,11 +41,14 @@ def _refuse_truth_value(value: object) -> object:
     return value
 
 
-def _refuse_plain_secret(value: object) -> object:
-    if isinstance(value, str):
-        message = "a token stands here in clear. Remedy: pulumi config set --secret --path 'coderun-workspaces:credentials[N].token'"
-        raise ValueError(message)  # noqa: TRY004 - pydantic collects ValueError only
-    return value
+def _encrypted(path: str) -> BeforeValidator:
+    def refuse_plain_secret(value: object) -> object:
+        if isinstance(value, str):
+            message = f"a secret stands here in clear. Remedy: pulumi config set --secret --path 'coderun-workspaces:{path}'"
+            raise ValueError(message)  # noqa: TRY004 - pydantic collects ValueError only
+        return value
+
+    return BeforeValidator(refuse_plain_secret)
 
 
 GitFolder = Literal["private", "shared"]
@@ -224,7 +231,7 @@ class Credential(_Settings):
     owner: _Owner = Field(description="Owner of the repos.")
     github_app: _AppName = Field(description="Name that runs give as github-app.")
     secret_name: _ObjectName | None = Field(default=None, description="An existing Secret in the stack's namespace. Give this or token.")
-    token: Annotated["EncryptedToken | None", BeforeValidator(_refuse_plain_secret)] = Field(
+    token: Annotated["Encrypted | None", _encrypted("credentials[N].token")] = Field(
         default=None,
         description="A Pulumi secret, of which the stack makes a Secret. Give this or secretName.",
     )
@@ -243,10 +250,119 @@ class Credential(_Settings):
         return self.secret_name or f"git-{self.owner.lower().replace('_', '.')}.{self.github_app.lower()}"
 
 
-class EncryptedToken(_Settings):
-    """What a stack file holds in place of a secret. The token itself never gets here: it stays a Pulumi Output."""
+class Encrypted(_Settings):
+    """What a stack file holds in place of a secret. The secret itself never gets here: it stays a Pulumi Output."""
 
     secure: str = Field(min_length=1, description="Ciphertext, written by `pulumi config set --secret`.")
+
+
+class EventBus(_Settings):
+    """The event bus `default`: JetStream, which keeps events on disk until the sensor has dealt with them."""
+
+    version: str = Field(
+        default="2.10.29", pattern=r"^[A-Za-z0-9.-]+$", description="NATS version, one that the configuration of Argo Events' controller lists."
+    )
+    replicas: _Count = Field(default=1, description="Servers: 1, or 3 and more. With 1 no event is taken in while it restarts.")
+    size: _Quantity = Field(default="1Gi", description="Size of each server's claim.")
+    storage_class: _ObjectName | None = Field(default=None, description="Class of these claims. Absent: the cluster's default class.")
+    max_age_hours: _Count = Field(default=72, description="How long events wait for a sensor that is down.")
+
+    @field_validator("replicas")
+    @classmethod
+    def _can_agree(cls, replicas: int) -> int:
+        if replicas == _TWO_REPLICAS:
+            raise ValueError("2 servers can't outvote each other. Remedy: give 1 or 3")
+        return replicas
+
+
+class Hooks(_Settings):
+    """Webhooks that Argo Events makes at GitHub. Without this they are made by hand."""
+
+    organizations: tuple[_Owner, ...] = Field(min_length=1, description="Organisations that get a webhook.")
+    url: str = Field(pattern=r"^https://[^\s/]+$", description="Public address of the receiver, without the path /github.")
+    token: Annotated["Encrypted | None", _encrypted("events.hooks.token")] = Field(
+        default=None, description="Token that may make webhooks, a Pulumi secret. Give this or app."
+    )
+    app: "HooksApp | None" = Field(default=None, description="GitHub App that may make webhooks. Give this or token.")
+
+    @model_validator(mode="after")
+    def _one_identity(self) -> "Hooks":
+        if (self.token is None) == (self.app is None):
+            raise ValueError("exactly one of token and app is needed. Remedy: set token as a Pulumi secret, or describe app")
+        return self
+
+
+class HooksApp(_Settings):
+    """A GitHub App that makes webhooks."""
+
+    app_id: _Count = Field(description="The app's id.")
+    installation_id: _Count = Field(description="The id of its installation.")
+    private_key: Annotated["Encrypted", _encrypted("events.hooks.app.privateKey")] = Field(description="Its private key, a Pulumi secret.")
+
+
+class Ingress(_Settings):
+    """The way in for webhooks."""
+
+    host: str = Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", description="Host name of the receiver.")
+    class_name: _ObjectName | None = Field(default=None, description="Ingress class. Absent: the cluster's default.")
+    tls_secret_name: _ObjectName = Field(description="Secret with the certificate, in the events' namespace. There is no way in without TLS.")
+    annotations: Mapping[str, str] = Field(default_factory=dict, description="Annotations, for example those of cert-manager.")
+
+
+class CommitStatus(_Settings):
+    """The state of an event's run, shown at the pull request's commit."""
+
+    context: str = Field(default="coderun", pattern=r"^[A-Za-z0-9 ._/-]{1,100}$", description="Name of the status.")
+    secret_name: _ObjectName | None = Field(
+        default=None, description="An existing Secret with the key `password` in the stack's namespace, for example that of a credential."
+    )
+    token: Annotated["Encrypted | None", _encrypted("events.commitStatus.token")] = Field(
+        default=None, description="Token that may set commit statuses, a Pulumi secret. Give this or secretName."
+    )
+    link: str | None = Field(
+        default=None,
+        pattern=r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?$",
+        description="Address that the status links to; the workflow's name is put behind it.",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "CommitStatus":
+        if (self.secret_name is None) == (self.token is None):
+            raise ValueError("exactly one of secretName and token is needed. Remedy: name an existing Secret, or set token as a Pulumi secret")
+        return self
+
+
+class Events(_Settings):
+    """Runs that pull-request events start."""
+
+    namespace: str = Field(default="argo-events", pattern=_NAMESPACE, description="Namespace of Argo Events. It must exist.")
+    webhook_secret: Annotated["Encrypted", _encrypted("events.webhookSecret")] = Field(
+        description="Secret that GitHub signs webhooks with, a Pulumi secret of 16 characters or more."
+    )
+    max_per_minute: _Count = Field(default=30, description="Workflows that events start in any 60 s, at most; 13 or more.")
+    debounce_seconds: _Count = Field(default=15, description="One workflow a pull request in so many seconds, at most.")
+    forks: bool = Field(default=False, description="Whether pull requests from forks start runs: their code is a stranger's.")
+    supersede: bool = Field(default=True, description="Whether a newer run of a pull request ends the older ones.")
+    api_url: str = Field(
+        default="https://api.github.com",
+        pattern=r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*[A-Za-z0-9])?$",
+        description="Address of GitHub's API, for webhooks and commit statuses.",
+    )
+    bus: EventBus = Field(default_factory=EventBus, description="The event bus.")
+    hooks: Hooks | None = Field(default=None, description="Webhooks that are made at GitHub. Absent: none, and GitHub's API isn't used for that.")
+    ingress: Ingress | None = Field(default=None, description="The way in from outside. Absent: a Service inside the cluster only.")
+    commit_status: CommitStatus | None = Field(default=None, description="Commit statuses. Absent: none.")
+
+    @field_validator("max_per_minute")
+    @classmethod
+    def _leaves_room_for_slack(cls, value: int) -> int:
+        requests_per_minute(value)
+        return value
+
+    @model_validator(mode="after")
+    def _windows_end_in_time(self) -> "Events":
+        window_seconds(self.debounce_seconds, self.max_per_minute)
+        return self
 
 
 class Repo(_Settings):
@@ -255,7 +371,10 @@ class Repo(_Settings):
     owner: _Owner = Field(description="Owner, in the spelling that paths and messages shall have.")
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,100}$", description="Name without .git, in the spelling that paths and messages shall have.")
     default_limit: _Count = Field(default=1, description="Agents at once on all branches without a limit of their own, together.")
-    branches: Mapping[str, _Count] = Field(default_factory=dict, description="Branches with a limit of their own: agents at once.")
+    branches: Mapping[str, _Count] = Field(
+        default_factory=dict,
+        description="Branches with a limit of their own: agents at once. A pattern such as release/* is one limit for all that it covers.",
+    )
     paused: bool = Field(default=False, description="Holds new runs before they queue, until it is lifted.")
     submodules: Literal["refuse", "empty"] = Field(
         default="refuse", description="Runs at a commit with submodules: refused, or their folders are left empty."
@@ -274,10 +393,14 @@ class Repo(_Settings):
     @field_validator("branches")
     @classmethod
     def _are_branch_names(cls, branches: Mapping[str, int]) -> Mapping[str, int]:
-        for branch in branches:
-            fault = _branch_fault(branch)
-            if fault:
-                raise ValueError(f"{branch[:80]!r} {fault}. Remedy: give a branch's short name, for example main or release/1.0")
+        remedy = "give a branch's short name, for example main, or a pattern, for example release/*"
+        faults = [(branch, f"{branch[:80]!r} {fault}. Remedy: {remedy}") for branch in branches if (fault := _branch_fault(branch))]
+        if faults:
+            raise EntryError(faults)
+        both = list(conflicts(branch for branch in branches if is_pattern(branch)))
+        if both:
+            text = "{!r} and {!r} are equally exact and can cover the same branch. Remedy: leave one of them, or make one more exact"
+            raise EntryError((second, text.format(first, second)) for first, second in both)
         return branches
 
     @model_validator(mode="after")
@@ -369,7 +492,11 @@ class StackConfig(_Settings):
     """All settings of a stack."""
 
     namespace: str = Field(default="argo", pattern=_NAMESPACE, description="Namespace of the stack's objects and of its runs. It must exist.")
-    parallelism: _Count = Field(default=5, description="Pods of one workflow at once.")
+    parallelism: _Count = Field(default=5, description="Pods of one workflow at once; so also tasks of one batch at once.")
+    workflows_at_once: Annotated[int, _NotTruthValue, Field(ge=2)] | None = Field(
+        default=None,
+        description="Workflows in the namespace at once, those that wait for a semaphore included; more stay Pending. Absent: no limit.",
+    )
     pod_security: PodSecurity = Field(default_factory=PodSecurity, description="User and group of all pods of a run.")
     images: Images = Field(description="Images of the steps.")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(default="IfNotPresent", description="Pull policy of the steps' image.")
@@ -384,6 +511,11 @@ class StackConfig(_Settings):
     default_github_app: _AppName = Field(default="default", description="Value of github-app for runs that give none.")
     credentials: tuple[Credential, ...] = Field(default=(), description="Credentials for private repos.")
     repos: tuple[Repo, ...] = Field(default=(), description="Repositories that runs may work on.")
+    # Read and replaced by `repos` before the settings are checked.
+    repos_file: str | None = Field(
+        default=None, min_length=1, description="A YAML file with the list of repos, beside the stack file. Give this or repos."
+    )
+    events: Events | None = Field(default=None, description="Runs that pull-request events start. Absent: none.")
     retention: Retention = Field(default_factory=Retention, description="When ended workflows are deleted.")
     admission: Admission = Field(default_factory=Admission, description="The cluster's own gate.")
     kubernetes: Cluster = Field(default_factory=Cluster, description="The cluster.")
@@ -391,7 +523,13 @@ class StackConfig(_Settings):
     @field_validator("repos")
     @classmethod
     def _repos_are_listed_once(cls, repos: tuple[Repo, ...]) -> tuple[Repo, ...]:
-        _refuse_twice((f"{repo.owner}/{repo.name}".lower() for repo in repos), "repo")
+        positions: dict[str, list[int]] = {}
+        for position, repo in enumerate(repos):
+            positions.setdefault(f"{repo.owner}/{repo.name}".lower(), []).append(position)
+        twice = [(name, found) for name, found in positions.items() if len(found) > 1]
+        if twice:
+            text = "the repo {} is listed more than once (capital and small letters count as one). Remedy: leave one entry"
+            raise EntryError((position, text.format(name)) for name, found in twice for position in found)
         return repos
 
     @field_validator("credentials")
@@ -415,6 +553,11 @@ def _refuse_twice(names: Iterable[str], what: str) -> None:
 
 def _branch_fault(branch: str) -> str | None:
     """Say what git, or a run's parameters, would not accept in a branch's short name (git-check-ref-format)."""
+    if is_pattern(branch):
+        fault = pattern_fault(branch)
+        if fault:
+            return fault
+        branch = sample_branch(branch)
     if branch.startswith("refs/"):
         return "is a full ref"
     if not _BRANCH_CHARACTERS.fullmatch(branch):

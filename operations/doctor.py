@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 import payload
+from components.namespace_limit import LIMIT_LABEL
 from config.errors import ConfigError
 from config.settings import StackConfig
 from config.stack_file import load_stack_file
@@ -92,6 +93,29 @@ def argo_version(config: StackConfig) -> Finding:
         return Finding(right=False, seen=f"no workflow controller answers in {config.namespace}: {done.stderr.strip()}", remedy=remedy)
     version = done.stdout.split()[1].rstrip(":") if len(done.stdout.split()) > 1 else done.stdout.strip()
     return Finding(_numbers(done.stdout) >= ARGO_WORKFLOWS, f"Argo Workflows {version}", remedy)
+
+
+def namespace_limit(config: StackConfig) -> Iterator[Finding]:
+    """The limit of workflows at once is on the namespace, and the controller can see it: else it is silently off."""
+    if config.workflows_at_once is None:
+        return
+    account = "argo"
+    deployment = _object("deployment", "workflow-controller", "--namespace", config.namespace)
+    if deployment is not None:
+        account = deployment["spec"]["template"]["spec"].get("serviceAccountName", "default")
+    user = f"--as=system:serviceaccount:{config.namespace}:{account}"
+    allowed = all(_kubectl("auth", "can-i", verb, "namespaces", user, "--quiet").returncode == 0 for verb in ("get", "list", "watch"))
+    yield Finding(
+        allowed,
+        f"the workflow controller ({account}) and its right to get, list and watch namespaces, which workflowsAtOnce needs",
+        "give its ClusterRole get, list and watch on namespaces, then restart it",
+    )
+    found = ((_object("namespace", config.namespace) or {}).get("metadata", {}).get("labels") or {}).get(LIMIT_LABEL)
+    yield Finding(
+        found == str(config.workflows_at_once),
+        f"the label {LIMIT_LABEL} of the namespace {config.namespace} is {found}, workflowsAtOnce is {config.workflows_at_once}",
+        "run `pulumi up`",
+    )
 
 
 def events_kinds() -> Finding:
@@ -247,6 +271,7 @@ def findings(config: StackConfig) -> Iterator[Finding]:
     if not first.seen.startswith("Kubernetes"):
         return
     yield argo_version(config)
+    yield from namespace_limit(config)
     kinds = events_kinds()
     yield kinds
     if kinds.right:

@@ -1,8 +1,10 @@
 # shellcheck shell=sh
 # cleanup (onExit): takes away all that this run made, and nothing else. Needs task-messages.sh, base-lock.sh, coderun-end.sh, task-removal.sh,
-# claim-events.sh and kept-work.sh. It finds its own by the workflow's UID, so it works without any step's output, after any step's failure, and twice.
+# claim-events.sh, kept-work.sh and run-outcome.sh with what that needs. It finds its own by the workflow's UID, so it works without any step's output,
+# after any step's failure, and twice.
 # Input: NAMESPACE WORKFLOW_NAME WORKFLOW_UID WORKFLOW_STATUS BASE_ROOT TREES_ROOT CODERUN_RESOURCE CODERUN_VERSION POD_LABEL
-#        LOCK_TIMEOUT_SECONDS CLEANUP_TIMEOUT_SECONDS KEPT_ROOT KEPT_MAX_BYTES KEPT_DAYS KEPT_MEMORY_KIB KEPT_TIMEOUT_SECONDS OWN_CLAIM_FILE.
+#        LOCK_TIMEOUT_SECONDS CLEANUP_TIMEOUT_SECONDS KEPT_ROOT KEPT_MAX_BYTES KEPT_DAYS KEPT_MEMORY_KIB KEPT_TIMEOUT_SECONDS OWN_CLAIM_FILE;
+#        optional that of run-outcome.sh.
 # Output: OWN_CLAIM_FILE: "keep" if the run's own claim is still there, as its work is to be kept first; else "gone".
 
 for name in NAMESPACE WORKFLOW_NAME WORKFLOW_UID WORKFLOW_STATUS BASE_ROOT TREES_ROOT CODERUN_RESOURCE CODERUN_VERSION POD_LABEL LOCK_TIMEOUT_SECONDS \
@@ -117,6 +119,7 @@ tasks_code=0
 (remove_own_tasks) || tasks_code=$?
 remove_own_claim
 printf '%s' "$own_claim" >"$OWN_CLAIM_FILE"
+(report_outcome "$cleanup_until") || say "cleanup: the outcome was not reported"
 # All is removed: it fails only to be heard, as the run's own steps could not tell.
 [ -z "$unbound_claim" ] || fail "$unbound_claim"
 exit "$tasks_code"

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Asking the API server, and ending a CodeRun together with its pods. Needs task-messages.sh.
-# Input: NAMESPACE CODERUN_RESOURCE CODERUN_VERSION POD_LABEL; optional POLL_SECONDS.
+# Input: NAMESPACE, and for all but kube, ask and pauses CODERUN_RESOURCE CODERUN_VERSION POD_LABEL; optional POLL_SECONDS.
 # An error of the API server never counts as "gone": reads are repeated until they succeed or the time is over.
 # Every deletion names the UID that was looked at: a name that came again is another object, and is never hit.
 

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # init-worktree: gives the task its tree, at exactly the commit that the ref names now. Needs task-messages.sh, base-lock.sh, coderun-end.sh,
-# fence.sh, task-removal.sh, seed-copy.sh, base-repair.sh, private-git-folder.sh and repo-content.sh. May be started again for the same run
-# (its pod was lost): it then begins afresh.
+# commit-status.sh, superseding-run.sh, fence.sh, task-removal.sh, seed-copy.sh, base-repair.sh, private-git-folder.sh and repo-content.sh. May be
+# started again for the same run (its pod was lost): it then begins afresh.
 # Input: NAMESPACE KEY OWNER REPO REF TASK_ID GIT_SERVER WORKFLOW_NAME WORKFLOW_UID BASE_ROOT TREES_ROOT WORKSPACE_PATH_FILE COMMIT_FILE
 #        LOCK_TIMEOUT_SECONDS LOW_SPEED_SECONDS FENCE_TIMEOUT_SECONDS CODERUN_RESOURCE CODERUN_VERSION POD_LABEL REPOS_FILE
 #        GIT_FOLDER (private: the task gets a git folder of its own; shared: its agent gets the base) OBJECTS_ROOT;
@@ -340,6 +340,8 @@ GIT_SERVER=${GIT_SERVER%/}
 URL=$GIT_SERVER/$OWNER/$REPO.git
 
 use_repository "$OWNER" "$REPO" "$TASK_ID"
+superseding_run "$(($(now) + FENCE_TIMEOUT_SECONDS))"
+[ -z "$newer" ] || fail "superseded: run $newer works on a newer head of this pull request; nothing was started. Remedy: none is needed."
 git_environment
 network_environment
 prepare_scratch_git
@@ -356,4 +358,5 @@ done
 
 { printf '%s' "$TREE" >"$WORKSPACE_PATH_FILE" && printf '%s' "$COMMIT" >"$COMMIT_FILE"; } 2>"$SCRATCH/out-error" ||
     fail_storage "outputs of the step" "$SCRATCH/out-error"
+commit_status "$OWNER" "$REPO" "$COMMIT" pending 'running: the agent is started'
 say "tree $TREE at $COMMIT (fence $((fenced - started)) s, objects $((brought - fenced)) s, checkout $(($(now) - brought)) s)"

@@ -1,8 +1,9 @@
 # shellcheck shell=sh
 # resolve: checks every parameter of a run before anything is made, looks the repository up in the stack's list, picks the semaphore key,
-# and waits while the repository is paused. Needs task-messages.sh. It has no rights and no network to speak of.
+# and waits while the repository is paused. Needs task-messages.sh and commit-status.sh. It has no rights in the cluster.
 # Input: OWNER_B64 REPO_B64 REF_B64 BASE_REF_B64 TASK_ID_B64 PR_NUMBER_B64 GITHUB_APP_B64 USE_PVC_B64 (as submitted, anything may be in them)
-#        WORKFLOW_NAME DEFAULT_GITHUB_APP REPOS_FILE OUTPUT_DIR PAUSE_POLL_SECONDS PAUSE_TIMEOUT_SECONDS.
+#        WORKFLOW_NAME DEFAULT_GITHUB_APP REPOS_FILE OUTPUT_DIR PAUSE_POLL_SECONDS PAUSE_TIMEOUT_SECONDS; optional HEAD_COMMIT_B64 (of an event's run)
+#        and the input of commit-status.sh.
 # Output, a file each: owner repo ref task-id key mode credentials-secret github-app.
 
 # full_ref PARAMETER VALUE: the full name, or the commit id in lower case, in $ref_name; refuses what git would not take.
@@ -42,18 +43,33 @@ full_ref() {
 }
 
 # look_up: the repository's line of REPOS_FILE, in $repo_status (active, paused, unknown-owner, unknown-repo), $repo_owner, $repo_name, $key.
+# A branch that is named counts before all patterns (* is any text without a slash, ** any text); of patterns the first that covers it.
 look_up() {
     [ -f "$REPOS_FILE" ] || fail "the stack's list of repositories is not there ($(quoted "$REPOS_FILE")). Remedy: deploy the stack again (pulumi up); ConfigMap coderun-repos."
     look_up_line=$(WANTED_OWNER=$OWNER WANTED_REPO=$REPO WANTED_BRANCH=$branch awk -F '\t' '
-        BEGIN { owner = tolower(ENVIRON["WANTED_OWNER"]); repo = tolower(ENVIRON["WANTED_REPO"]); status = "unknown-owner" }
+        function covers(pattern, text,    expression, i, c) {
+            for (i = 1; i <= length(pattern); i++) {
+                c = substr(pattern, i, 1)
+                if (c != "*") expression = expression (c == "." || c == "+" ? "[" c "]" : c)
+                else if (substr(pattern, i + 1, 1) != "*") expression = expression "[^/]*"
+                else { expression = expression ".*"; i++ }
+            }
+            return text ~ ("^" expression "$")
+        }
+        BEGIN {
+            owner = tolower(ENVIRON["WANTED_OWNER"]); repo = tolower(ENVIRON["WANTED_REPO"]); branch = ENVIRON["WANTED_BRANCH"]
+            status = "unknown-owner"
+        }
         $1 != "repo" || tolower($2) != owner { next }
         status == "unknown-owner" { status = "unknown-repo" }
         tolower($3) == repo {
-            status = $4; spelt_owner = $2; spelt_repo = $3; key = $5
-            for (i = 6; i <= NF; i++) {
-                split_at = index($i, "=")
-                if (ENVIRON["WANTED_BRANCH"] != "" && substr($i, split_at + 1) == ENVIRON["WANTED_BRANCH"]) key = substr($i, 1, split_at - 1)
+            status = $4; spelt_owner = $2; spelt_repo = $3; key = named = covering = ""
+            for (i = 6; i <= NF && branch != ""; i++) {
+                split_at = index($i, "="); name = substr($i, split_at + 1)
+                if (name == branch) named = substr($i, 1, split_at - 1)
+                else if (covering == "" && index(name, "*") && covers(name, branch)) covering = substr($i, 1, split_at - 1)
             }
+            key = named != "" ? named : covering != "" ? covering : $5
         }
         END { print status "|" spelt_owner "|" spelt_repo "|" key }' "$REPOS_FILE")
     IFS='|' read -r repo_status repo_owner repo_name key <<END
@@ -113,6 +129,7 @@ decode taskId "${TASK_ID_B64:-}" && TASK_ID=$submitted
 decode prNumber "${PR_NUMBER_B64:-}" && PR_NUMBER=$submitted
 decode github-app "${GITHUB_APP_B64:-}" && GITHUB_APP=$submitted
 decode usePVC "${USE_PVC_B64:-}" && USE_PVC=$submitted
+decode headCommit "${HEAD_COMMIT_B64:-}" && HEAD_COMMIT=$submitted
 : "${DEFAULT_GITHUB_APP:=}"
 
 [ -n "$OWNER" ] || refuse owner "it is missing" "submit with -p owner=OWNER"
@@ -170,6 +187,7 @@ paused=no
 while [ "$repo_status" = paused ]; do
     if [ "$paused" = no ]; then
         say "$repo_owner/$repo_name is paused: waiting until paused is taken off (coderun-workspaces:repos, pulumi up)"
+        commit_status "$repo_owner" "$repo_name" "$HEAD_COMMIT" pending "waits: $repo_owner/$repo_name is paused"
         paused=yes
     fi
     if is_past "$pause_until"; then
@@ -189,4 +207,5 @@ output key "$key"
 output mode "$mode"
 output credentials-secret "$secret"
 output github-app "$app"
+commit_status "$repo_owner" "$repo_name" "$HEAD_COMMIT" pending "queued: waits for its turn on $key"
 say "$repo_owner/$repo_name at $ref: task $task_id, semaphore key $key, mode $mode"

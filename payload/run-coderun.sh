@@ -1,9 +1,10 @@
 # shellcheck shell=sh
 # create-coderun: applies the CodeRun and stays, with the semaphore held, until it and its pods have ended.
-# Needs task-messages.sh and coderun-end.sh. May be started again for the same run: it then goes on waiting.
+# Needs task-messages.sh, coderun-end.sh, watch-phase.sh and superseding-run.sh. May be started again for the same run: it then goes on waiting.
 # Input: CODERUN_MANIFEST (JSON) NAMESPACE WORKFLOW_NAME WORKFLOW_UID SUCCEEDED_PHASES FAILED_PHASES (space separated) RUN_TIMEOUT_SECONDS
 #        CODERUN_RESOURCE CODERUN_VERSION POD_LABEL; optional FENCE_TIMEOUT_SECONDS (300: how long an ended CodeRun and its pods may take to be gone),
-#        WATCH_SECONDS (300: after so long without news it asks anew, for a watch can go deaf).
+#        WATCH_SECONDS (300: after so long without news it asks anew, for a watch can go deaf), and that of superseding-run.sh with
+#        SUPERSEDE_SECONDS (15: how often it looks for a newer run).
 
 for name in CODERUN_MANIFEST NAMESPACE WORKFLOW_NAME WORKFLOW_UID SUCCEEDED_PHASES FAILED_PHASES RUN_TIMEOUT_SECONDS CODERUN_RESOURCE CODERUN_VERSION \
     POD_LABEL; do
@@ -37,6 +38,10 @@ trap stop_now TERM INT
 
 run_until=$(($(now) + RUN_TIMEOUT_SECONDS))
 WATCH_SECONDS=${WATCH_SECONDS:-300}
+# A newer run of a pull request isn't seen by the watch: it is asked for now and then.
+if [ "${ENTRYPOINT:-}" = coderun-event ] && [ "${SUPERSEDE:-}" = true ]; then
+    WATCH_SECONDS=${SUPERSEDE_SECONDS:-15}
+fi
 
 # Names of workflows come again after their deletion: a CodeRun of the name may be a dead one's.
 if found_coderun "$run_until" && [ "$coderun_workflow" != "$WORKFLOW_UID" ]; then
@@ -53,24 +58,6 @@ until coderun_uid=$(printf '%s' "$CODERUN_MANIFEST" |
     poll_pause
 done
 say "CodeRun $WORKFLOW_NAME applied"
-
-# watch_phase SECONDS: returns when the CodeRun has reached a phase that ends it, is gone, the watch broke off, or the time is over. What it
-# saw is only a reason to look again. One kubectl that stays: one started every second took a fifteenth of a core for each agent that runs.
-# It writes into a file and not into a pipe: a shell that blocks on reading one can sleep through a signal that came just before.
-watch_phase() {
-    : >"$SCRATCH/phases"
-    timeout "$1" kubectl --namespace "$NAMESPACE" get "$CODERUN_RESOURCE" "$WORKFLOW_NAME" --watch --output-watch-events \
-        -o 'jsonpath={.type}{"|"}{.object.status.phase}{"\n"}' >"$SCRATCH/phases" 2>/dev/null </dev/null &
-    watcher=$!
-    while kill -0 "$watcher" 2>/dev/null; do
-        poll_pause
-        watched=$(tail -n 1 "$SCRATCH/phases")
-        case $watched in DELETED*) break ;; esac
-        case " $SUCCEEDED_PHASES $FAILED_PHASES " in *" ${watched#*|} "*) break ;; esac
-    done
-    kill "$watcher" 2>/dev/null || true
-    wait "$watcher" || true
-}
 
 while :; do
     ask "$run_until" "$CODERUN_RESOURCE" "$WORKFLOW_NAME" --ignore-not-found -o 'jsonpath={.metadata.uid}{"|"}{.status.phase}{"|"}{.status.message}'
@@ -97,9 +84,14 @@ while :; do
         fail "CodeRun $WORKFLOW_NAME had not ended after $RUN_TIMEOUT_SECONDS s (phase ${phase:-none}); it was ended. Remedy: raise deadlines.runSeconds, or make the task smaller."
     fi
     if [ "$outcome" = running ]; then
+        superseding_run "$run_until"
+        if [ -n "$newer" ]; then
+            end_coderun "$(end_limit)" "$WORKFLOW_NAME" "$coderun_uid"
+            fail "superseded: run $newer works on a newer head of this pull request; CodeRun $WORKFLOW_NAME was ended. Remedy: none is needed."
+        fi
         watch_seconds=$((run_until - $(now)))
         [ "$watch_seconds" -le "$WATCH_SECONDS" ] || watch_seconds=$WATCH_SECONDS
-        watch_phase "$((watch_seconds + 1))"
+        watch_phase "$CODERUN_RESOURCE" "$WORKFLOW_NAME" "$SUCCEEDED_PHASES $FAILED_PHASES" "$((watch_seconds + 1))"
     else
         poll_pause
     fi

@@ -29,7 +29,7 @@ END
 
 # end_unbound_steps: of the claims in $SCRATCH/claims.
 end_unbound_steps() {
-    while IFS='|' read -r claim_name claim_uid claim_run claim_deleted claim_phase claim_made; do
+    while IFS='|' read -r claim_name claim_uid claim_run claim_deleted claim_phase _; do
         if [ "$claim_phase" = Pending ] && [ -z "$claim_deleted" ]; then
             attempt "steps that wait for the claim $claim_name" end_steps_that_wait_for "$claim_name" "$claim_uid" "$claim_run"
         fi

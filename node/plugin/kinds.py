@@ -13,7 +13,8 @@ class Kind:
 
     `forces_replacement` lists the paths whose change cannot be made in place, as in the table of
     the official plugin (provider/pkg/provider/diff.go of pulumi-kubernetes 4.34); name and
-    namespace come on top for every kind.
+    namespace come on top for every kind. A patch sets some fields of an object that somebody else
+    has made, and gives them up again.
     """
 
     group: str
@@ -22,6 +23,7 @@ class Kind:
     plural: str
     namespaced: bool = True
     forces_replacement: tuple[str, ...] = ()
+    is_patch: bool = False
 
     @property
     def api_version(self) -> str:
@@ -31,7 +33,7 @@ class Kind:
     @property
     def token(self) -> str:
         """Pulumi's type token."""
-        return f"kubernetes:{self.group or 'core'}/{self.version}:{self.kind}"
+        return f"kubernetes:{self.group or 'core'}/{self.version}:{self.kind}{'Patch' if self.is_patch else ''}"
 
     def path(self, namespace: str, name: str = "") -> str:
         """The path in the API of one object, or of the collection if there is no name."""
@@ -47,6 +49,7 @@ KINDS: dict[str, Kind] = {
     kind.token: kind
     for kind in (
         Kind("", "v1", "Namespace", "namespaces", namespaced=False),
+        Kind("", "v1", "Namespace", "namespaces", namespaced=False, is_patch=True),
         Kind("", "v1", "ConfigMap", "configmaps"),
         Kind("", "v1", "Secret", "secrets", forces_replacement=("type",)),
         Kind("", "v1", "ServiceAccount", "serviceaccounts"),
@@ -78,6 +81,7 @@ KINDS: dict[str, Kind] = {
         ),
         Kind("batch", "v1", "CronJob", "cronjobs"),
         Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+        Kind("networking.k8s.io", "v1", "Ingress", "ingresses"),
         Kind(
             "storage.k8s.io",
             "v1",

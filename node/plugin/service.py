@@ -350,6 +350,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             outputs = decode(request.properties)
             inputs = plain(decode(request.old_inputs)) or plain(outputs.get("__inputs", {}))
             namespace, name = _parse_identity(kind, request.id, self._ready.cluster.namespace)
+            if kind.is_patch:
+                self._give_up(kind, name, _manager(inputs, outputs))
+                return empty_pb2.Empty()
             policy = readiness.annotation(inputs, readiness.DELETION_PROPAGATION).capitalize()
             propagation = policy if policy in ("Orphan", "Background") else "Foreground"
             try:
@@ -390,6 +393,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         then it is tried again for some seconds.
         """
         cluster, namespace, inputs = self._ready.cluster, _namespace(inputs), _as_sent(kind, inputs)
+        if kind.is_patch:
+            return self._patch(kind, inputs, manager, dry_run=preview)
         pause = _CREATE_FIRST_PAUSE_SECONDS
         for attempt in range(1, _CREATE_ATTEMPTS + 1):
             try:
@@ -413,6 +418,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         raise AssertionError("the last attempt returns or raises")
 
     def _update(self, kind: Kind, inputs: Object, manager: str, *, dry_run: bool) -> Object:
+        if kind.is_patch:
+            return self._patch(kind, inputs, manager, dry_run=dry_run)
         cluster, namespace, inputs = self._ready.cluster, _namespace(inputs), _as_sent(kind, inputs)
         live = cluster.get(kind, namespace, inputs["metadata"]["name"])
         if kind.kind == "CustomResourceDefinition":
@@ -426,8 +433,27 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             force = force or ownership.taken_over(_managers(live), manager) is not None
         else:
             self._take_over(kind, live, manager)
+        return self._apply(kind, inputs, manager, force=force, dry_run=dry_run)
+
+    def _patch(self, kind: Kind, inputs: Object, manager: str, *, dry_run: bool) -> Object:
+        """Set fields of an object that has to be there: an apply alone would make it."""
+        self._ready.cluster.get(kind, _namespace(inputs), inputs["metadata"]["name"])
+        return self._apply(kind, inputs, manager, force=self._force(inputs), dry_run=dry_run)
+
+    def _give_up(self, kind: Kind, name: str, manager: str) -> None:
+        """Take back the fields that a patch has set: an apply of none of them, by the same manager."""
+        nothing = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": name}}
         try:
-            return cluster.apply(kind, namespace, inputs, manager=manager, force=force, dry_run=dry_run)
+            self._ready.cluster.get(kind, "", name)
+        except ApiError as error:
+            if error.not_found:
+                return
+            raise
+        self._ready.cluster.apply(kind, "", nothing, manager=manager, force=False, dry_run=False)
+
+    def _apply(self, kind: Kind, inputs: Object, manager: str, *, force: bool, dry_run: bool) -> Object:
+        try:
+            return self._ready.cluster.apply(kind, _namespace(inputs), inputs, manager=manager, force=force, dry_run=dry_run)
         except ApiError as error:
             if error.conflict:
                 raise UnsupportedError(

@@ -10,6 +10,7 @@ from tests.fixtures.coderun_controller.pods import GROUP, PLURAL, POD_LABEL, VER
 
 NAMESPACE = "argo"
 TEMPLATE = "coderun-template"
+BATCH_TEMPLATE = "coderun-batch"
 E2E_LABEL = "coderun-e2e"
 """On every workflow that these tests submit, so that a later session finds what a broken one left."""
 
@@ -47,12 +48,12 @@ class Runs:
         """Takes the cluster; argo and kubectl find it by KUBECONFIG."""
         self._api = api
 
-    def submit(self, **parameters: str) -> str:
+    def submit(self, template: str = TEMPLATE, /, **parameters: str) -> str:
         """Submits a run, returns the workflow's name. Underscores in names stand for hyphens.
 
         Raises SubmitRefusedError when the API server or argo refuses it.
         """
-        command = ["argo", "submit", "--from", f"workflowtemplate/{TEMPLATE}", "-n", NAMESPACE]
+        command = ["argo", "submit", "--from", f"workflowtemplate/{template}", "-n", NAMESPACE]
         command += ["-l", f"{E2E_LABEL}=true", "-o", "name"]
         for name, value in parameters.items():
             command += ["-p", f"{name.replace('_', '-')}={value}"]
@@ -64,6 +65,15 @@ class Runs:
     def sample(self, **parameters: str) -> str:
         """Submits a run on the sample repository."""
         return self.submit(**{"owner": "exampleorg", "repo": "sample", "github_app": "rex", **parameters})
+
+    def batch(self, tasks: str) -> str:
+        """Submits a batch of tasks, which are JSON."""
+        return self.submit(BATCH_TEMPLATE, tasks=tasks)
+
+    def of_batch(self, batch: str) -> dict[str, JsonObject]:
+        """The runs of a batch's tasks by name."""
+        found = self._api.items(WORKFLOWS, f"coderun/batch={batch}")
+        return {w["metadata"]["name"]: w for w in found if w["metadata"]["name"] != batch}
 
     def stop(self, name: str) -> None:
         """Stops a run as a user does."""

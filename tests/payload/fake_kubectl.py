@@ -24,7 +24,9 @@ from typing import Any, NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 _TOKEN = re.compile(r"\{(?P<expression>[^{}]*)\}|(?P<text>[^{}]+)")
-_STEP = re.compile(r"\.(?P<name>[A-Za-z0-9_-]+|\*)|\['(?P<quoted>(?:[^'\\]|\\.)+)'\]|\[(?P<index>\d+|\*)\]")
+_STEP = re.compile(
+    r"\.(?P<name>[A-Za-z0-9_-]+|\*)|\['(?P<quoted>(?:[^'\\]|\\.)+)'\]|\[(?P<index>\d+|\*)\]|\[\?\(@\.(?P<key>\w+)==\"(?P<wanted>[^\"]*)\"\)\]"
+)
 _KINDS = {"pods": "Pod", "coderuns": "CodeRun", "persistentvolumeclaims": "PersistentVolumeClaim", "workflows": "Workflow", "configmaps": "ConfigMap"}
 _OBJECT_PATH = re.compile(
     r"/(api/v1|apis/(?P<group>[a-z0-9.]+)/v1[a-z0-9]*)/namespaces/(?P<namespace>[a-z-]+)/(?P<plural>[a-z]+)(/(?P<name>[a-z0-9.-]+))?"
@@ -53,6 +55,8 @@ def values_at(path: str, document: Any) -> list[Any]:  # noqa: ANN401 - any JSON
         for value in found:
             if name == "*" or step["index"] == "*":
                 following += value.values() if isinstance(value, dict) else value
+            elif step["key"]:
+                following += [item for item in value if item.get(step["key"]) == step["wanted"]]
             elif step["index"]:
                 following += value[int(step["index"]) : int(step["index"]) + 1]
             elif isinstance(value, dict) and name in value:
@@ -169,6 +173,21 @@ class Store:
         replace(path, made)
         return made
 
+    def create(self, made: dict[str, Any]) -> None:
+        """Make one that isn't there yet; a file ``refuse-create`` holds what the API server says instead."""
+        refusal = self.folder / "refuse-create"
+        if refusal.exists():
+            stop(refusal.read_text())
+        if self.path(f"{made['kind'].lower()}s", made["metadata"]["name"]).exists():
+            stop(f'Error from server (AlreadyExists): error when creating "STDIN": {made["kind"]} "{made["metadata"]["name"]}" already exists')
+        self.apply(made)
+
+    def patch(self, path: Path, changes: dict[str, Any]) -> None:
+        """Change fields of its spec."""
+        found = json.loads(path.read_text())
+        found["spec"] = {**found.get("spec", {}), **changes["spec"]}
+        replace(path, found)
+
     def fresh_uid(self, path: Path) -> str:
         """Make a UID for an object of a name, which may come again and then gets another."""
         names = path.with_suffix(".uids")
@@ -282,6 +301,10 @@ def run(store: Store, words: list[str], flags: dict[str, str]) -> None:
         case ["apply"]:
             made = store.apply(json.loads(sys.stdin.read()))
             sys.stdout.write(render(flags["-o"].removeprefix("jsonpath="), made) if "-o" in flags else "")
+        case ["create"]:
+            store.create(json.loads(sys.stdin.read()))
+        case ["patch", resource, name]:
+            store.patch(store.path(resource, name), json.loads(flags["--patch"]))
         case _:
             stop(f"fake kubectl: unknown call {words}")
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import pytest
 
 import payload
+from components import batch_spec
 from components.git_maintenance_spec import MAINTENANCE_SCRIPTS
 from components.run_manifests import OBJECTS_ROOT, coderun_manifest
 from components.sweeper_spec import SWEEP_SCRIPTS
@@ -32,6 +33,7 @@ POD_LABEL = "platform.example.io/coderun"
 UID = "00000000-0000-4000-8000-%012d"
 STEPS = {
     **SCRIPTS,
+    **{f"batch-{step}": files for step, files in batch_spec.SCRIPTS.items()},
     "prepare": ("task-messages.sh", "base-lock.sh", "prepare-claim.sh"),
     "sweep": SWEEP_SCRIPTS,
     "maintain": MAINTENANCE_SCRIPTS,

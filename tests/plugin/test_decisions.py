@@ -26,6 +26,14 @@ def test_paths_of_kinds() -> None:
     assert KINDS["kubernetes:storage.k8s.io/v1:StorageClass"].path("", "x") == "/apis/storage.k8s.io/v1/storageclasses/x"
 
 
+def test_a_patch_is_of_the_kind_that_it_patches() -> None:
+    patch = kind_of("kubernetes:core/v1:NamespacePatch")
+    assert (patch.is_patch, patch.kind, patch.path("", "argo")) == (True, "Namespace", "/api/v1/namespaces/argo")
+    assert not kind_of("kubernetes:core/v1:Namespace").is_patch
+    inputs, failures = check_inputs(patch, {"kind": "Namespace", "metadata": {"name": "argo"}}, "x")
+    assert (inputs["metadata"], failures) == ({"name": "argo"}, {})
+
+
 def test_check_fills_in_namespace_version_and_kind() -> None:
     inputs, failures = check_inputs(CONFIG_MAP, {"metadata": {"name": "n"}}, "argo")
     assert inputs == {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "n", "namespace": "argo"}}

@@ -97,6 +97,43 @@ def test_server_defaults_are_no_drift(program: Program) -> None:
     assert program.planned() == {}
 
 
+def test_a_patch_sets_its_fields_and_gives_them_up(program: Program) -> None:
+    name = f"{program.namespace}-other"
+    kubectl("create", "namespace", name)
+    try:
+        kubectl("label", "namespace", name, "of=others")
+
+        def labels() -> dict[str, str]:
+            found: dict[str, str] = json.loads(kubectl("get", "namespace", name, "--output", "json"))["metadata"]["labels"]
+            return {key: value for key, value in found.items() if key in ("limit", "of")}
+
+        def limited(value: str) -> None:
+            program.objects["patch"] = ("core/v1:NamespacePatch", {"metadata": {"name": name, "labels": {"limit": value}}})
+
+        limited("20")
+        program.up()
+        assert labels() == {"limit": "20", "of": "others"}
+        limited("30")
+        assert program.planned() == {"patch": ("update", {"metadata.labels.limit": "update"})}
+        program.up()
+        program.refresh()
+        assert program.planned() == {}
+        assert labels() == {"limit": "30", "of": "others"}
+        del program.objects["patch"]
+        program.up()
+        assert labels() == {"of": "others"}, "the object stays, with what is not the patch's"
+    finally:
+        kubectl("delete", "namespace", name, "--wait=false")
+
+
+def test_a_patch_of_what_is_not_there_is_refused(program: Program) -> None:
+    program.objects["patch"] = ("core/v1:NamespacePatch", {"metadata": {"name": "no-such-namespace", "labels": {"limit": "1"}}})
+    done = program.attempt("up", "--yes", "--skip-preview")
+    assert done.code != 0
+    assert 'namespaces "no-such-namespace" not found' in done.text
+    assert kubectl("get", "namespace", "no-such-namespace", "--ignore-not-found") == ""
+
+
 def test_destroy_leaves_nothing(limits: Program) -> None:
     limits.add("who", "core/v1:ServiceAccount")
     limits.up()

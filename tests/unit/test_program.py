@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from components import git_maintenance_spec, render, sweeper_spec
+from components.batch_spec import batch_spec
 from components.parameter_admission_spec import admission_binding_spec, admission_policy_spec
 from components.render import Registered, run_program
 from components.workflow_admission_spec import binding_spec, claim_policy_spec, template_policy_spec, workflow_policy_spec
@@ -49,10 +50,13 @@ def test_every_object_of_the_dev_stack(dev: list[Registered]) -> None:
         "CronJob/coderun-sweeper",
         "Job/coderun-shared-prepare",
         "PersistentVolumeClaim/coderun-shared",
+        "Role/coderun-batch",
         "Role/coderun-sweeper",
         "Role/coderun-workflow",
+        "RoleBinding/coderun-batch",
         "RoleBinding/coderun-sweeper",
         "RoleBinding/coderun-workflow",
+        "ServiceAccount/coderun-batch",
         "ServiceAccount/coderun-sweeper",
         "ServiceAccount/coderun-workflow",
         "ValidatingAdmissionPolicy/coderun-claims-dev",
@@ -63,6 +67,7 @@ def test_every_object_of_the_dev_stack(dev: list[Registered]) -> None:
         "ValidatingAdmissionPolicyBinding/coderun-parameters-dev",
         "ValidatingAdmissionPolicyBinding/coderun-templates-dev",
         "ValidatingAdmissionPolicyBinding/coderun-workflows-dev",
+        "WorkflowTemplate/coderun-batch",
         "WorkflowTemplate/coderun-template",
     ]
 
@@ -86,6 +91,7 @@ def test_what_is_registered_is_what_the_pure_functions_make(dev: list[Registered
     config, found = load_stack_file(DEV), objects(dev)
     assert found["WorkflowTemplate/coderun-template"]["spec"] == workflow_template_spec(config, "dev")
     assert found["CronJob/coderun-git-maintenance"]["spec"] == git_maintenance_spec.cron_job_spec(config)
+    assert found["WorkflowTemplate/coderun-batch"]["spec"] == batch_spec(config)
     assert found["ValidatingAdmissionPolicy/coderun-parameters-dev"]["spec"] == admission_policy_spec()
     assert found["ValidatingAdmissionPolicyBinding/coderun-parameters-dev"]["spec"] == admission_binding_spec("coderun-parameters-dev", "argo")
     assert found["ValidatingAdmissionPolicy/coderun-workflows-dev"]["spec"] == workflow_policy_spec(config)
@@ -182,6 +188,24 @@ def test_the_sweeper_is_confined_as_the_steps_are(dev: list[Registered]) -> None
     assert given["CLAIM_SIZE_BYTES"] == str(20 * 2**30)
 
 
+def test_rights_of_a_batch(dev: list[Registered]) -> None:
+    rules = {(rule["apiGroups"][0], rule["resources"][0]): set(rule["verbs"]) for rule in objects(dev)["Role/coderun-batch"]["rules"]}
+    assert rules == {
+        ("argoproj.io", "workflowtaskresults"): {"create", "patch"},
+        ("argoproj.io", "workflows"): {"get", "list", "watch", "create", "patch"},
+    }
+
+
+def test_the_number_of_workflows_is_a_label_of_the_namespace_if_it_is_set(dev: list[Registered], tmp_path: Path) -> None:
+    assert "Namespace/argo" not in objects(dev)
+    files, _ = render.render(write_stack_file(tmp_path, workflowsAtOnce=20))
+    assert yaml.safe_load(files["namespace-argo.yaml"]) == {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "argo", "labels": {"workflows.argoproj.io/parallelism-limit": "20"}},
+    }
+
+
 def test_the_limits(dev: list[Registered]) -> None:
     data = objects(dev)["ConfigMap/workflow-semaphores"]["data"]
     assert data["exampleorg-sample-main"] == "5"
@@ -216,7 +240,7 @@ def test_a_token_becomes_a_secret_and_an_existing_secret_is_left_alone(tmp_path:
     assert list(secrets) == ["Secret/git-exampleorg.rex"]
     given = secrets["Secret/git-exampleorg.rex"]["stringData"]
     assert given[pulumi.runtime.rpc._special_sig_key] == pulumi.runtime.rpc._special_secret_sig, "marked, so that the state holds it encrypted"  # noqa: SLF001
-    assert given["value"] == {"username": "x-access-token", "password": "withheld"}
+    assert given["value"] == {"username": "x-access-token", "password": "withheld: a secret of the stack"}
     others = yaml.safe_dump({name: manifest for name, manifest in found.items() if name not in secrets})
     assert "withheld" not in others, "the token goes nowhere else"
     assert (
@@ -277,5 +301,5 @@ def test_a_token_that_the_engine_does_not_hold_as_a_secret_is_refused() -> None:
     pulumi.runtime.set_all_config({"coderun-workspaces:images": '{"workspace": "x"}', "coderun-workspaces:credentials": credentials}, [])
     with pytest.raises(pulumi.RunError) as raised:
         load_program_settings()
-    assert "a token stands here in clear" in str(raised.value)
+    assert "a secret stands here in clear" in str(raised.value)
     assert "ghp_in_clear" not in str(raised.value)

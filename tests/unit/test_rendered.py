@@ -38,7 +38,7 @@ def test_a_file_an_object() -> None:
 def test_secrets_are_left_out_and_named() -> None:
     files, secrets = render(STACK_FILES["production"])
     assert [name for name in files if name.startswith("secret")] == []
-    assert secrets == ["argo/git-exampleorg-rex", "argo/git-exampleorg.reader", "argo/git-partner-rex"]
+    assert list(secrets) == ["argo/git-exampleorg-rex", "argo/git-exampleorg.reader", "argo/git-partner-rex"]
     assert not any("made-up" in text or "withheld" in text for text in files.values())
 
 

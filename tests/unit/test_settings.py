@@ -74,7 +74,9 @@ def test_the_only_required_key_is_named_when_it_is_missing() -> None:
         ({"repos": [{"owner": "a", "name": ".."}]}, "repos[0].name: '..' can't be a repo's name"),
         ({"repos": [{"owner": "a", "name": "x.git"}]}, "repos[0].name: 'x.git' can't be a repo's name"),
         ({"repos": [{"owner": "a", "name": "x\ty"}]}, "repos[0].name: "),
-        ({"repos": [REPO, {"owner": "ExampleOrg", "name": "Sample"}]}, "repos: the repo exampleorg/sample is listed more than once"),
+        ({"repos": [REPO, {"owner": "ExampleOrg", "name": "Sample"}]}, "repos[0]: the repo exampleorg/sample is listed more than once"),
+        ({"repos": [REPO, {"owner": "ExampleOrg", "name": "Sample", "defaultLimit": 3}]}, "repos[1]: the repo exampleorg/sample is listed"),
+        ({"repos": [REPO], "reposFile": 5}, "reposFile: "),
         ({"git": {"server": "https://user:secret@github.com"}}, "git.server: "),
         ({"git": {"server": "https://github.com/"}}, "git.server: "),
         ({"sweeper": {"schedule": "*/5 * * *"}}, "sweeper.schedule: '*/5 * * *' has a form that isn't allowed"),
@@ -116,7 +118,7 @@ def test_wrong_settings_are_refused(settings: dict[str, Any], expected: str) -> 
     "branch", ["", "-x", "a..b", "a.lock", "a/.b", "/a", "a/", "a//b", "@", "a b", "x{{y", "refs/heads/main", "a\tb", "a~1", "é"]
 )
 def test_names_that_are_no_branch_are_refused(branch: str) -> None:
-    assert "repos[0].branches: " in refusal(repos=[{**REPO, "branches": {branch: 1}}])
+    assert f"repos[0].branches.{branch}: " in refusal(repos=[{**REPO, "branches": {branch: 1}}])
 
 
 @pytest.mark.parametrize("branch", ["main", "release/1.0", "x-", "feature/a_b@c#1=2,3", "Main", "v1.0"])
@@ -134,7 +136,7 @@ def test_every_problem_is_told_at_once() -> None:
 
 def test_a_token_in_clear_is_refused_and_not_repeated() -> None:
     text = refusal(credentials=[{"owner": "a", "githubApp": "rex", "token": TOKEN}])
-    assert "credentials[0].token: a token stands here in clear" in text
+    assert "credentials[0].token: a secret stands here in clear" in text
     assert TOKEN not in text
 
 
