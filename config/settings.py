@@ -82,7 +82,9 @@ class PodSecurity(_Settings):
 class Images(_Settings):
     """Container images."""
 
-    workspace: str = Field(min_length=1, pattern=r"^[^\s{}]+$", description="Image of all steps: sh, git, kubectl, flock, awk and sed.")
+    workspace: str = Field(
+        min_length=1, pattern=r"^[^\s{}]+$", description="Image of all steps: sh, git, kubectl, flock, awk and sed; for commit statuses curl."
+    )
 
 
 class Git(_Settings):

@@ -34,7 +34,7 @@ WIDE_TREE = ("argo-workflows", "github.com/argoproj/argo-workflows/v3")
 ARGO_EVENTS = "coderun.local/argo-events:v1.9.10"
 """The version stands in the tag, as in a release: it is where `make doctor` reads it."""
 
-_WORKSPACE_PACKAGES = ("git", "ca-certificates")
+_WORKSPACE_PACKAGES = ("git", "ca-certificates", "curl")
 _FIXTURES_PACKAGES = ("git", "ca-certificates", "python3")
 
 _fetching = threading.Lock()

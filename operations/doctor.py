@@ -15,7 +15,7 @@ import yaml
 import payload
 from components.namespace_limit import LIMIT_LABEL
 from config.errors import ConfigError
-from config.settings import StackConfig
+from config.settings import Events, StackConfig
 from config.stack_file import load_stack_file
 
 KUBERNETES = (1, 30)
@@ -27,12 +27,8 @@ ARGO_WORKFLOWS = (3, 7, 17)
 ARGO_EVENTS = (1, 9, 10)
 """The version that the Sensor was made for and is tested with."""
 
-BUS_VERSION = "2.10.29"
-"""The version of JetStream that the EventBus asks for."""
-
-EVENTS_NAMESPACE = "argo-events"
 EVENTS_KINDS = ("eventbus.argoproj.io", "eventsources.argoproj.io", "sensors.argoproj.io")
-_INSTALL_EVENTS = f"install Argo Events {'.'.join(map(str, ARGO_EVENTS))} or newer in the namespace {EVENTS_NAMESPACE} (docs/setup.md)"
+_INSTALL_EVENTS = f"install Argo Events {'.'.join(map(str, ARGO_EVENTS))} or newer in the namespace of events.namespace (docs/setup.md)"
 
 VOLUME_SECONDS = 120
 """How long the pod on the claim may take: a claim that binds late is bound for it first."""
@@ -125,19 +121,19 @@ def events_kinds() -> Finding:
     return Finding(not missing, seen, _INSTALL_EVENTS)
 
 
-def events_controller() -> Iterator[Finding]:
+def events_controller(events: Events) -> Iterator[Finding]:
     """The controller of Argo Events runs, is recent enough and knows the version of the bus."""
-    deployments = (_object("deployments", "--namespace", EVENTS_NAMESPACE) or {}).get("items", [])
+    deployments = (_object("deployments", "--namespace", events.namespace) or {}).get("items", [])
     controller = next((each for each in deployments if _events_image(each)), None)
     if controller is None:
-        yield Finding(right=False, seen=f"no controller of Argo Events in the namespace {EVENTS_NAMESPACE}", remedy=_INSTALL_EVENTS)
+        yield Finding(right=False, seen=f"no controller of Argo Events in the namespace {events.namespace}", remedy=_INSTALL_EVENTS)
         return
     yield _events_version(controller)
     name = controller["metadata"]["name"]
     running = controller.get("status", {}).get("availableReplicas", 0) > 0
     seen = f"the controller of Argo Events, {name}, {'runs' if running else 'has no pod that is ready'}"
-    yield Finding(running, seen, f"see why: `kubectl -n {EVENTS_NAMESPACE} logs deployment/{name}`")
-    yield _bus_version(controller)
+    yield Finding(running, seen, f"see why: `kubectl -n {events.namespace} logs deployment/{name}`")
+    yield _bus_version(controller, events)
 
 
 def _events_version(controller: dict[str, Any]) -> Finding:
@@ -155,15 +151,15 @@ def _events_version(controller: dict[str, Any]) -> Finding:
     return Finding(_numbers(version) >= ARGO_EVENTS, f"Argo Events {version}", _INSTALL_EVENTS)
 
 
-def _bus_version(controller: dict[str, Any]) -> Finding:
-    seen = f"version {BUS_VERSION} of the event bus in the controller's configuration"
+def _bus_version(controller: dict[str, Any], events: Events) -> Finding:
+    seen = f"version {events.bus.version} of the event bus in the controller's configuration"
     for volume in controller["spec"]["template"]["spec"].get("volumes") or ():
         name = (volume.get("configMap") or {}).get("name", "")
-        data = (_object("configmap", name, "--namespace", EVENTS_NAMESPACE) or {}).get("data") or {} if name else {}
+        data = (_object("configmap", name, "--namespace", events.namespace) or {}).get("data") or {} if name else {}
         document = yaml.safe_load(data.get("controller-config.yaml", "")) or {}
         known = [str(each.get("version")) for each in ((document.get("eventBus") or {}).get("jetstream") or {}).get("versions") or ()]
         if known:
-            lacking = "" if BUS_VERSION in known else f": it has {', '.join(known)}"
+            lacking = "" if events.bus.version in known else f": it has {', '.join(known)}"
             return Finding(not lacking, seen + lacking, f"add it to eventBus.jetstream.versions in the ConfigMap {name}")
     return Finding(right=False, seen=f"{seen}: none was found", remedy="mount a controller-config.yaml into the controller (docs/setup.md)")
 
@@ -272,15 +268,21 @@ def findings(config: StackConfig) -> Iterator[Finding]:
         return
     yield argo_version(config)
     yield from namespace_limit(config)
-    kinds = events_kinds()
-    yield kinds
-    if kinds.right:
-        yield from events_controller()
+    if config.events:
+        yield from argo_events(config.events)
     yield coderun_kind(config)
     yield from storage_classes(config)
     yield permissions(config.namespace, _STACK_KINDS)
-    yield permissions(EVENTS_NAMESPACE, EVENTS_KINDS)
     yield shared_claim(config)
+
+
+def argo_events(events: Events) -> Iterator[Finding]:
+    """Argo Events is there as the stack's event settings need it."""
+    kinds = events_kinds()
+    yield kinds
+    if kinds.right:
+        yield from events_controller(events)
+    yield permissions(events.namespace, EVENTS_KINDS)
 
 
 def main() -> int:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from config.settings import Events
 from operations import doctor
 from operations.doctor import Finding
+from tests.unit.stack_files import config_with
 
 KIND = {"metadata": {"name": "kind"}}
 CONFIG = "eventBus: {jetstream: {versions: [{version: latest}, {version: 2.10.29}]}}"
@@ -23,6 +25,7 @@ def controller(image: str = "example.org/argo-events:v1.9.10", available: int = 
     }
 
 
+EVENTS = Events.model_validate({"webhookSecret": {"secure": "v1:made-up"}})
 OTHER = {"metadata": {"name": "other"}, "spec": {"template": {"spec": {"containers": [{"name": "main"}]}}}}
 
 
@@ -44,13 +47,13 @@ class Cluster:
 
 
 def wrong() -> list[Finding]:
-    return [finding for finding in (doctor.events_kinds(), *doctor.events_controller()) if not finding.right]
+    return [finding for finding in (doctor.events_kinds(), *doctor.events_controller(EVENTS)) if not finding.right]
 
 
 def test_a_controller_as_it_should_be_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     Cluster(monkeypatch, OTHER, controller())
     assert wrong() == []
-    assert "Argo Events v1.9.10" in [finding.seen for finding in doctor.events_controller()]
+    assert "Argo Events v1.9.10" in [finding.seen for finding in doctor.events_controller(EVENTS)]
 
 
 def test_missing_kinds_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,3 +107,24 @@ def test_a_bus_version_that_the_controller_lacks_is_told(monkeypatch: pytest.Mon
     Cluster(monkeypatch, controller(), config=config)
     (finding,) = wrong()
     assert "2.10.29" in finding.seen
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> set[str]:  # noqa: ANN401 - any JSON
+    """What doctor asks the cluster for, of a stack with these settings."""
+    calls: list[str] = []
+
+    def kubectl(*arguments: str, **_given: str | None) -> subprocess.CompletedProcess[str]:
+        calls.append(" ".join(arguments))
+        return subprocess.CompletedProcess(arguments, 0 if arguments[0] == "version" else 1, '{"serverVersion": {"gitVersion": "v1.34.3"}}', "")
+
+    monkeypatch.setattr(doctor, "_kubectl", kubectl)
+    list(doctor.findings(config_with(**settings)))
+    return {call for call in calls if "events" in call or "sensors" in call}
+
+
+def test_argo_events_is_asked_for_only_where_the_stack_has_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert asked(monkeypatch) == set()
+    events = {"webhookSecret": {"secure": "v1:made-up"}, "namespace": "webhooks"}
+    told = asked(monkeypatch, events=events)
+    assert "get customresourcedefinition sensors.argoproj.io --output=json" in told
+    assert "auth can-i create sensors.argoproj.io --namespace webhooks --quiet" in told
