@@ -8,10 +8,12 @@ from typing import Any, Final
 
 import yaml
 
+from components.batch_spec import SCRIPTS as BATCH_SCRIPTS
 from components.workflow_template_spec import SCRIPTS
 from tests.policy.program_stacks import DEV
 
 RUN: Final = "WorkflowTemplate/argo/coderun-template"
+BATCH: Final = "WorkflowTemplate/argo/coderun-batch"
 PREPARE: Final = "Job/argo/coderun-shared-prepare"
 SWEEPER: Final = "CronJob/argo/coderun-sweeper"
 MAINTENANCE: Final = "CronJob/argo/coderun-git-maintenance"
@@ -85,7 +87,10 @@ BAD_STACKS: Final = (
     BadStack(
         "more pods than the maximum",
         _more_pods,
-        (("parallelism-set", RUN, "spec.parallelism is 60, more than the maximum 50. Remedy: set coderun-workspaces:parallelism"),),
+        tuple(
+            ("parallelism-set", template, "spec.parallelism is 60, more than the maximum 50. Remedy: set coderun-workspaces:parallelism")
+            for template in (RUN, BATCH)
+        ),
     ),
     BadStack(
         "an image without a version",
@@ -94,7 +99,11 @@ BAD_STACKS: Final = (
             ("images", PREPARE, "spec.template.spec.containers[prepare].image"),
             ("images", SWEEPER, "spec.jobTemplate.spec.template.spec.containers[sweep].image"),
             ("images", MAINTENANCE, "spec.jobTemplate.spec.template.spec.containers[maintain].image"),
-            *(("images", RUN, f"spec.templates[{step}].script.image is registry.example.com/coderun/workspace:latest") for step in STEPS),
+            *(
+                ("images", template, f"spec.templates[{step}].script.image is registry.example.com/coderun/workspace:latest")
+                for template, steps in ((RUN, STEPS), (BATCH, BATCH_SCRIPTS))
+                for step in steps
+            ),
         ),
     ),
     BadStack(

@@ -53,7 +53,10 @@ def test_an_advisory_policy_alone_does_not_fail(rendered: Path, tmp_path: Path, 
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"parallelism-set": {"enforcementLevel": "advisory", "maximum": 1}}), encoding="utf-8")
     assert check.main([str(rendered), "--settings", str(settings)]) == 0
-    assert capsys.readouterr().out.startswith("parallelism-set (advisory): WorkflowTemplate/argo/coderun-template: ")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("parallelism-set")]
+    assert [line.partition(": spec.")[0] for line in lines] == [
+        f"parallelism-set (advisory): WorkflowTemplate/argo/{name}" for name in ("coderun-batch", "coderun-template")
+    ]
 
 
 def test_what_could_be_corrected_is_told_as_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
