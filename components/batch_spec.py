@@ -31,7 +31,7 @@ MOST_TASKS: Final = 100
 
 SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
     "plan": ("task-messages.sh", "coderun-end.sh", "batch-tasks.sh", "batch-plan.sh"),
-    "run": ("task-messages.sh", "coderun-end.sh", "failed-step.sh", "batch-tasks.sh", "batch-run.sh"),
+    "run": ("task-messages.sh", "coderun-end.sh", "watch-phase.sh", "failed-step.sh", "batch-tasks.sh", "batch-run.sh"),
     "summary": ("task-messages.sh", "batch-summary.sh"),
 }
 """Files of payload/ that make each step's script, in this order (payload/README.md)."""
