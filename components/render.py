@@ -174,7 +174,7 @@ def _secrets(config: StackConfig) -> dict[str, str]:
         if events.hooks:
             needed[f"{events.namespace}/{HOOKS_SECRET}"] = "privateKey" if events.hooks.app else "token"
         if events.commit_status:
-            needed[f"{config.namespace}/{events.commit_status.secret_name or COMMIT_STATUS_SECRET}"] = "password"
+            needed.setdefault(f"{config.namespace}/{events.commit_status.secret_name or COMMIT_STATUS_SECRET}", "password")
     return dict(sorted(needed.items()))
 
 

@@ -1,9 +1,13 @@
 """The gate and the policy pack say the same of every case of the table."""
 
+import copy
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from components.batch_spec import batch_spec
+from components.sensor_spec import sensor_spec
 from components.workflow_admission_spec import binding_spec, refuse_own_violations
 from components.workflow_template_spec import workflow_template_spec
 from config.errors import ConfigError
@@ -13,6 +17,8 @@ from policies.analyzer import Pack
 from policies.check import as_resource
 from tests.admission import gate
 from tests.admission.cases import Case, missing_cases, null_cases, right, written_cases
+from tests.payload.steps import Bench, wait_until
+from tests.payload.test_batch import end, put_batch, start, workflow
 from tests.policy.program_stacks import DEV
 from tests.unit.stack_files import CREATED_CLASS, config_with
 
@@ -198,3 +204,59 @@ def test_modes(mode: str, actions: list[str]) -> None:
     spec = binding_spec("coderun-workflows-test", config_with(admission={"mode": mode}, namespace="runs"))
     assert spec["validationActions"] == actions
     assert spec["matchResources"] == {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "runs"}}}
+
+
+EVENTS: Final = config_with(events={"webhookSecret": {"secure": "v1:bWFkZQ==:dXA="}})
+TWO_LINES: Final = '[\n  {"owner": "exampleorg",\t"repo": "sample"}\r\n]'
+
+
+def test_the_gate_lets_pass_what_the_sensor_makes(pack: Pack) -> None:
+    assert EVENTS.events
+    made: dict[str, Any] = copy.deepcopy(dict(sensor_spec(EVENTS, EVENTS.events)["triggers"][0]["template"]["k8s"]["source"]["resource"]))
+    assert gate.refusals(EVENTS, "workflows", made) == []
+    assert [one for one in pack.run([as_resource(made)]).violations if one.policy == "submitted-workflow"] == []
+    made["spec"]["arguments"]["parameters"][5]["value"] = "refs/heads/{{=1+1}}"
+    (said,) = gate.refusals(EVENTS, "workflows", made)
+    assert said.startswith("parameter baseRef: it contains two opening braces"), "and it is looked at like any other"
+
+
+def test_the_gate_lets_pass_the_templates_of_events_and_batches(pack: Pack) -> None:
+    for name, spec in (("coderun-template", workflow_template_spec(EVENTS, "test")), ("coderun-batch", batch_spec(EVENTS))):
+        template = {"metadata": {"name": name, "labels": right("template")["metadata"]["labels"]}, "spec": spec}
+        assert gate.refusals(EVENTS, "workflowtemplates", template) == [], name
+        manifest = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", **template}
+        assert [one.message for one in pack.run([as_resource(manifest)]).violations if one.policy in TWINS["template"]] == [], name
+
+
+def run_of_a_batch(bench: Bench) -> dict[str, Any]:
+    """The Workflow that the step of a batch's task makes."""
+    put_batch(bench, '[{"owner": "exampleorg", "repo": "sample"}]')
+    step = start(bench, 1)
+    wait_until(lambda: "run-1-1" in bench.cluster.names("workflows"), "the step makes it")
+    made = workflow(bench, "run-1-1")
+    end(bench, "run-1-1", {"phase": "Succeeded"})
+    step.outcome().assert_succeeded()
+    return made
+
+
+def test_the_gate_lets_pass_what_a_batch_makes(tmp_path: Path) -> None:
+    made = run_of_a_batch(Bench(tmp_path / "bench", "http://127.0.0.1:9"))
+    assert made["spec"]["workflowTemplateRef"] == {"name": "coderun-template"}
+    assert gate.refusals(CONFIG, "workflows", made) == []
+
+
+@pytest.mark.parametrize(
+    ("template", "parameter", "value", "part"),
+    [
+        ("coderun-batch", "tasks", TWO_LINES, None),
+        ("coderun-batch", "tasks", f"{TWO_LINES}\x00", "a control character"),
+        ("coderun-batch", "tasks", '[{"ref": "{{=1+1}}"}]', "two opening braces"),
+        ("coderun-batch", "other", TWO_LINES, "a control character"),
+        ("coderun-template", "tasks", TWO_LINES, "a control character"),
+        ("coderun-batch", "parallelism", "9", "parameter parallelism"),
+    ],
+)
+def test_only_the_tasks_of_a_batch_may_have_several_lines(template: str, parameter: str, value: str, part: str | None) -> None:
+    submitted = {"workflowTemplateRef": {"name": template}, "arguments": {"parameters": [{"name": parameter, "value": value}]}}
+    said = gate.refusals(CONFIG, "workflows", {"metadata": {"generateName": "x-"}, "spec": submitted})
+    assert said == [] if part is None else [part in one for one in said] == [True]
