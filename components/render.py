@@ -163,7 +163,7 @@ def render(stack_file: Path) -> tuple[dict[str, str], dict[str, str]]:
     for resource in _run(settings, stack_name(stack_file)):
         manifest = resource.manifest
         if manifest is not None and manifest["kind"] != "Secret":
-            files[_file_name(manifest)] = _as_yaml(manifest)
+            files[file_name(manifest)] = _as_yaml(manifest)
     return dict(sorted(files.items())), _secrets(config)
 
 
@@ -202,7 +202,8 @@ def _as_yaml(manifest: dict[str, Any]) -> str:
     return _HEAD + yaml.dump(manifest, Dumper=_Dumper, sort_keys=True, allow_unicode=True, width=1000)
 
 
-def _file_name(manifest: dict[str, Any]) -> str:
+def file_name(manifest: dict[str, Any]) -> str:
+    """Name the file of an object: ``<kind>-<namespace>-<name>.yaml``, lower case."""
     metadata = manifest["metadata"]
     parts: Iterable[str] = (manifest["kind"], *([metadata["namespace"]] if "namespace" in metadata else []), metadata["name"])
     return "-".join(parts).lower() + ".yaml"

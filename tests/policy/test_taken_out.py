@@ -123,7 +123,7 @@ LOSSES: Final = (
     Loss("task-semaphore", "the lock", *RUN, in_template("locked", without("synchronization"))),
     Loss("semaphore-keys", "a limit above 0", "ConfigMap", "workflow-semaphores", with_value("0", "data", "exampleorg-sample-main")),
     Loss("semaphore-keys", "the ConfigMap's name", "ConfigMap", "workflow-semaphores", with_value("limits", "metadata", "name")),
-    Loss("semaphore-keys-distinct", "the difference of two keys", "ConfigMap", "coderun-repos", the_difference_of_two_keys),
+    Loss("semaphore-keys-distinct", "the difference of two keys", "ConfigMap", "argo/coderun-repos", the_difference_of_two_keys),
     Loss("exit-handler", "the exit handler", *RUN, without("spec", "onExit")),
     Loss("exit-handler", "the exit handler's claim", *RUN, the_mounts_of_the_exit_handler),
     Loss("deadlines", "the workflow's deadline", *RUN, without("spec", "activeDeadlineSeconds")),
@@ -178,7 +178,7 @@ LOSSES: Final = (
     ),
     Loss("claim-protected", "the exemption of the dev stack", "PersistentVolumeClaim", "coderun-shared", lambda _: None),
     Loss("provider-named", "the provider", "ServiceAccount", "coderun-workflow", lambda _: None, (("provider", DEFAULT_PROVIDER),)),
-    Loss("config-map-in-place", "the provider's option", "ConfigMap", "coderun-repos", lambda _: None, (("provider", REPLACING_PROVIDER),)),
+    Loss("config-map-in-place", "the provider's option", "ConfigMap", "argo/coderun-repos", lambda _: None, (("provider", REPLACING_PROVIDER),)),
 )
 
 
