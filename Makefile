@@ -85,9 +85,10 @@ endif
 	@$(RUN) $(PYTHON) -m pytest -q -n 2 tests/plugin_engine
 	@$(RUN) $(PYTHON) -m pytest -v tests/destroy
 
-soak: $(INSTALLED) ## the long soak after `make up`: 1000 inits, 400 runs by the scripts, 100 on the cluster
+soak: $(INSTALLED) ## the long soak after `make up`: 1000 inits, 400 runs by the scripts, 100 on the cluster, storms of events
 	@$(PYTHON) -m pytest $(LONG) --repetitions 50 --runs 400 tests/soak
 	@$(RUN) $(PYTHON) -m pytest $(LONG) --runs 100 tests/soak_cluster
+	@$(RUN) $(PYTHON) -m pytest $(LONG) --plan long tests/e2e/test_events.py tests/e2e/test_limits_under_restarts.py
 	@echo "next: \`make results\` puts the reports into docs/soak-and-chaos.md"
 
 chaos: $(INSTALLED) ## the long chaos after `make up`, on the built-in node: kills, stops, restarts
