@@ -9,6 +9,8 @@ _SHARED: Final = "tests/payload/test_what_is_shared.py::"
 _SWEEP: Final = "tests/payload/test_sweep.py::"
 _PRIVATE: Final = "tests/payload/test_private_git_folder.py::"
 _MAINTAIN: Final = "tests/payload/test_maintain.py::"
+_SUPERSEDING: Final = "tests/payload/test_superseding_run.py::"
+_FILTER: Final = "tests/payload/test_event_filter.py::"
 _CROWD: Final = "tests/soak/test_crowds.py::test_a_crowd[0]"
 
 
@@ -161,5 +163,48 @@ MUTATIONS: Final = (
         '    if [ "$(first_line "$RECORD")" != "$claim_line" ]; then',
         "    if false; then",
         f"{_INIT}test_one_task_id_is_one_runs",
+    ),
+    Mutation(
+        "without a look for a newer run",
+        "init-worktree.sh",
+        '[ -z "$newer" ] || fail',
+        "true || fail",
+        f"{_SUPERSEDING}test_a_run_that_finds_a_newer_one_starts_nothing",
+    ),
+    Mutation(
+        "without an order among runs of one second",
+        "superseding-run.sh",
+        ' || ($1 "" == made && $2 "" > name)',
+        "",
+        f"{_SUPERSEDING}test_of_two_runs_of_one_second_exactly_one_gives_way[run-2-True]",
+    ),
+    Mutation("without a window", "event-filter.lua", "    if age then", "    if false then", f"{_FILTER}test_one_event_a_window_and_pull_request"),
+    Mutation(
+        "without a look at the list of repositories in the filter",
+        "event-filter.lua",
+        'if not string.find("\\n" .. string.lower(repos), entry, 1, true) then',
+        "if false then",
+        f"{_FILTER}test_a_repository_that_is_added_passes_from_then_on",
+    ),
+    Mutation(
+        "with runs of forks",
+        "event-filter.lua",
+        'if os.getenv("FORKS") ~= "run" and (',
+        "if false and (",
+        f"{_FILTER}test_refusals_and_their_reasons",
+    ),
+    Mutation(
+        "with the token on a command line",
+        "commit-status.sh",
+        '--header "@$SCRATCH/status-header"',
+        '--header "$(cat "$SCRATCH/status-header")"',
+        "tests/payload/test_commit_status.py::test_the_token_is_on_no_command_line",
+    ),
+    Mutation(
+        "without the end of a task with its batch",
+        "batch-run.sh",
+        'if [ "$stop_state" != "$WORKFLOW_UID|" ]; then',
+        "if false; then",
+        "tests/payload/test_batch.py::test_a_task_is_stopped_with_its_batch[Stop]",
     ),
 )

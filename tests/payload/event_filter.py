@@ -9,6 +9,7 @@ from typing import Any
 from lupa import lua51
 
 import payload
+from tests.payload.steps import Bench
 
 REPOS = "credential\texampleorg\trex\tsecret\nrepo\texampleorg\tsample\tactive\texampleorg-sample\nrepo\tOther-Org\tSome.Repo_1\tpaused\tx\n"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -86,7 +87,7 @@ class EventFilter:
         system.os.getenv = self.variables.get
         system.os.time = lambda: int(now)
         system.event = _table(lua, {"headers": {}, "body": body})
-        passed = lua.execute(payload.source("event-filter.lua"))
+        passed = lua.execute(payload.source("event-filter.lua", folder=Bench.scripts))
         (line,) = lines
         return Decision(passed is True, line)
 
