@@ -1,5 +1,6 @@
 """What the program makes of event settings: nothing by default, and with them a way from a signed webhook to a run and no other way."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,11 @@ def test_what_is_tuned_reaches_the_filter_by_its_environment() -> None:
         for config, events in ((plain, one), (tuned, other))
     ]
     assert [(one["WINDOW_SECONDS"], one["FORKS"]) for one in environments] == [("19", "ignore"), ("11", "run")]
+
+
+def test_the_sensor_fits_into_the_variable_that_it_travels_in() -> None:
+    """In base64, and Linux takes no variable above 128 KiB; a half of that leaves room for what Argo Events adds."""
+    assert len(base64.b64encode(json.dumps(sensor_spec(*settings(FULL))).encode())) < 64 * 1024
 
 
 def test_the_limit_holds_for_the_one_trigger_of_the_one_sensor() -> None:
