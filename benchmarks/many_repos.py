@@ -22,7 +22,7 @@ REPOS: Final = 10_000
 BRANCHES: Final = 2_000
 
 THRESHOLDS: Final = {
-    # Five times what 2 slow cores took, 0.8 s and 3.5 s: what is looked for is work that grows faster than the list.
+    # Three to four times what one slow core took (1.1 s and 6.9 s): what is looked for is work that grows faster than the list.
     "check_cpu_seconds": 4.0,
     "render_cpu_seconds": 20.0,
     # Kubernetes' own limit for the data of one ConfigMap.
