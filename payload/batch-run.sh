@@ -47,8 +47,8 @@ END
 [ -z "$fault" ] || result Refused "$fault. Remedy: correct this task and submit it again."
 
 trap stop_now TERM INT
-manifest=$(printf '{"apiVersion":"argoproj.io/v1alpha1","kind":"Workflow","metadata":{"name":"%s","namespace":"%s","labels":{"coderun/batch":"%s"},"annotations":{"coderun/batch-uid":"%s","coderun/batch-task":"%s"},"ownerReferences":[{"apiVersion":"argoproj.io/v1alpha1","kind":"Workflow","name":"%s","uid":"%s","controller":false,"blockOwnerDeletion":false}]},"spec":{"workflowTemplateRef":{"name":"%s"},"arguments":{"parameters":%s}}}' \
-    "$run" "$NAMESPACE" "$WORKFLOW_NAME" "$WORKFLOW_UID" "$number" "$WORKFLOW_NAME" "$WORKFLOW_UID" "$RUN_TEMPLATE" "$parameters")
+manifest=$(printf '{"apiVersion":"argoproj.io/v1alpha1","kind":"Workflow","metadata":{"name":"%s","namespace":"%s","labels":{"coderun/batch":"%s","coderun/batch-task":"%s"},"annotations":{"coderun/batch-uid":"%s"},"ownerReferences":[{"apiVersion":"argoproj.io/v1alpha1","kind":"Workflow","name":"%s","uid":"%s","controller":false,"blockOwnerDeletion":false}]},"spec":{"workflowTemplateRef":{"name":"%s"},"arguments":{"parameters":%s}}}' \
+    "$run" "$NAMESPACE" "$WORKFLOW_NAME" "$number" "$WORKFLOW_UID" "$WORKFLOW_NAME" "$WORKFLOW_UID" "$RUN_TEMPLATE" "$parameters")
 tries=0
 until printf '%s' "$manifest" | kube create -f - >/dev/null 2>"$SCRATCH/kubectl-error"; do
     case $(cat "$SCRATCH/kubectl-error") in

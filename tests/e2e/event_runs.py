@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from urllib.parse import urlencode
 
 from tests.e2e import commands
 from tests.e2e.git_server import GitServerControl
-from tests.e2e.runs import FINISHED, WORKFLOWS, phase
+from tests.e2e.runs import WORKFLOWS
 from tests.e2e.waiting import wait_for
 from tests.fixtures.coderun_controller.api import Api, JsonObject
 from tests.fixtures.webhooks import Answer, Delivery, PullRequest, Sender, proxied_post
@@ -28,6 +29,9 @@ MOST_A_MINUTE: Final = 30
 WINDOW_SECONDS: Final = 19
 HOLD_SECONDS: Final = 24
 """The dev stack's, which are the defaults (tests/unit/test_event_rate.py)."""
+
+METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""What the API server is asked to leave out: spec and status."""
 
 ARRIVAL_SECONDS: Final = 120.0
 """For an event to reach the sensor on a busy machine; also for a pod of events to start."""
@@ -99,9 +103,11 @@ class EventRuns:
         wait_for("the sensor is through", lambda: self.decision(last.delivery), seconds, self.explain)
 
     def of(self, *numbers: int) -> list[JsonObject]:
-        """The workflows of pull requests, in the order in which they were made."""
-        wanted = ",".join(map(str, numbers))
-        found = self.api.items(WORKFLOWS, f"coderun/delivery,coderun/pr in ({wanted})")
+        """The workflows of pull requests, in the order in which they were made; their metadata only, as each takes 300 KB."""
+        query = urlencode({"labelSelector": f"coderun/delivery,coderun/pr in ({','.join(map(str, numbers))})"})
+        status, answer = self.api.exchange("GET", f"{WORKFLOWS}?{query}", b"", {"Accept": METADATA_ONLY}, ARRIVAL_SECONDS)
+        assert status == 200, answer
+        found: list[JsonObject] = json.loads(answer)["items"]
         return sorted(found, key=lambda one: (made(one), one["metadata"]["name"]))
 
     def wait_made(self, number: int, count: int = 1, seconds: float = ARRIVAL_SECONDS) -> list[JsonObject]:
@@ -116,18 +122,18 @@ class EventRuns:
     def end(self, *workflows: JsonObject) -> None:
         """Terminates workflows that only wait so far: nothing of theirs is there, and no pod of theirs is needed."""
         for one in workflows:
-            if phase(one) not in FINISHED:
+            if not has_ended(one):
                 self.api.merge(f"{WORKFLOWS}/{one['metadata']['name']}", {"spec": {"shutdown": "Terminate"}})
 
     def end_all(self) -> None:
         """Stops what still runs of this session's pull requests and deletes the rest."""
         found = self.of(*self.used) if self.used else []
         for one in found:
-            if phase(one) not in FINISHED:
+            if not has_ended(one):
                 self.api.merge(f"{WORKFLOWS}/{one['metadata']['name']}", {"spec": {"shutdown": "Stop"}})
 
         def all_ended() -> bool:
-            return all(phase(one) in FINISHED for one in self.of(*self.used))
+            return all(has_ended(one) for one in self.of(*self.used))
 
         if found:
             wait_for("the runs of events have ended", all_ended, 300, self.explain)
@@ -160,6 +166,11 @@ class EventRuns:
 
     def _log(self) -> str:
         return commands.attempt(["kubectl", "-n", NAMESPACE, "logs", "-l", f"sensor-name={SENSOR}", "--tail=-1"]).out
+
+
+def has_ended(workflow: JsonObject) -> bool:
+    """Whether the controller has marked it as ended."""
+    return bool(workflow["metadata"]["labels"].get("workflows.argoproj.io/completed") == "true")
 
 
 def made(workflow: JsonObject) -> datetime:

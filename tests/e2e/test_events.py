@@ -1,7 +1,6 @@
 """From a signed webhook to exactly the right number of runs, on the stack's own bus, receiver and sensor."""
 
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -147,7 +146,6 @@ def test_evil_base_branches_start_nothing_that_hangs(events: EventRuns, runs: Ru
         ended = runs.wait_ended([name])[name]
         assert phase(ended) in FINISHED
         assert phase(ended) == "Succeeded" or "Remedy: " in messages(ended), text
-    assert not [w for w in events.of(*numbers) if "pwned" in json.dumps(w.get("status", {}).get("nodes", {}))]
 
 
 def test_a_burst_ends_in_a_run_of_the_last_head(events: EventRuns, runs: Runs) -> None:

@@ -93,6 +93,8 @@ def _one(token: str, document: Any) -> str:  # noqa: ANN401 - any JSON
 
 
 def _selects(part: str, labels: dict[str, str]) -> bool:
+    if part.startswith("!"):
+        return part.removeprefix("!") not in labels
     name, equals, value = part.partition("=")
     if name.endswith("!"):
         return labels.get(name.removesuffix("!")) != value

@@ -123,18 +123,19 @@ def test_batches_leave_room_for_their_tasks(bench: Bench) -> None:
     put_batch(bench, "[]", "older", 2, "2024-01-01T00:00:00Z")
     put_batch(bench, "[]", "ended", 3, "2024-01-01T00:00:00Z", phase="Succeeded")
     put_batch(bench, "[]", "younger", 4, "2024-01-01T00:00:02Z", phase="Pending")
-    bench.cluster.put("workflows", "older-1", labels={"coderun/batch": "older"}, status={"phase": "Running"})
+    bench.cluster.put("workflows", "older-1", labels={"coderun/batch": "older", "coderun/batch-task": "1"}, status={"phase": "Running"})
     plan(bench).assert_succeeded()
     plan(bench, MOST_BATCHES="2").assert_succeeded()
     plan(bench, MOST_BATCHES="1").assert_refused("1 batches run already", "workflowsAtOnce")
+    assert "coderun/batch,!coderun/batch-task,workflows.argoproj.io/completed!=true" in bench.cluster.log()
 
 
 def test_a_task_is_a_run_of_its_own(bench: Bench) -> None:
     step = start(bench, 3)
     wait_until(lambda: made(bench, "run-1-3"), "the run is made")
     run = workflow(bench, "run-1-3")
-    assert run["metadata"]["labels"] == {"coderun/batch": "run-1"}
-    assert run["metadata"]["annotations"] == {"coderun/batch-uid": uid(1), "coderun/batch-task": "3"}
+    assert run["metadata"]["labels"] == {"coderun/batch": "run-1", "coderun/batch-task": "3"}
+    assert run["metadata"]["annotations"] == {"coderun/batch-uid": uid(1)}
     (owner,) = run["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["name"], owner["uid"], owner["controller"]) == ("Workflow", "run-1", uid(1), False)
     assert run["spec"] == {
