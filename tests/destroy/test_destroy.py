@@ -4,7 +4,10 @@ import json
 
 from tests.e2e import commands, stack
 
-NAMESPACED = "configmaps,persistentvolumeclaims,serviceaccounts,secrets,jobs,cronjobs,roles,rolebindings,workflowtemplates,pods"
+NAMESPACED = (
+    "configmaps,persistentvolumeclaims,serviceaccounts,secrets,services,networkpolicies,ingresses,jobs,cronjobs,roles,rolebindings,pods,"
+    "workflowtemplates,eventbus.argoproj.io,eventsources.argoproj.io,sensors.argoproj.io"
+)
 OF_THE_CLUSTER = "validatingadmissionpolicies,validatingadmissionpolicybindings,storageclasses"
 
 
